@@ -1,0 +1,3 @@
+//! The per-node agent: loads the kernel programs and keeps their maps true.
+
+fn main() {}

@@ -1,0 +1,146 @@
+//! How documents are shaped: an arena of types, with the merge rules of each list and map beside its type.
+//!
+//! One arena holds every built-in kind; a custom resource adds its own types at run time. Types refer to each other by
+//! [`TypeId`], so recursive types need no special case.
+
+use std::collections::BTreeMap;
+
+/// A type in an [`Arena`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TypeId(pub u32);
+
+/// All known types.
+#[derive(Clone, Debug, Default)]
+pub struct Arena {
+    types: Vec<Type>,
+    by_name: BTreeMap<String, TypeId>,
+}
+
+/// The shape of a value.
+#[derive(Clone, Debug)]
+pub enum Type {
+    /// An object with known fields.
+    Object(ObjectType),
+    /// An object with free keys.
+    Map(MapType),
+    /// A list.
+    List(ListType),
+    /// A single value.
+    Scalar(Scalar),
+    /// Any JSON: `RawExtension`, `FieldsV1`, fields that preserve the unknown.
+    Any,
+}
+
+/// An object with known fields.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectType {
+    /// The definition's name, such as `io.k8s.api.core.v1.Pod`; none for an inline object.
+    pub name: Option<String>,
+    /// The definition's description, for `kubectl explain`.
+    pub description: String,
+    /// The fields by their JSON names.
+    pub fields: BTreeMap<String, Field>,
+    /// `x-kubernetes-map-type: atomic`: server-side apply owns it as one value.
+    pub atomic: bool,
+    /// Unknown fields are kept.
+    pub preserve_unknown: bool,
+}
+
+/// One field of an object.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its type.
+    pub ty: TypeId,
+    /// Its description, for `kubectl explain`.
+    pub description: String,
+    /// Whether the schema requires it.
+    pub required: bool,
+    /// Strategic merge of this field's value.
+    pub strategic: Strategic,
+}
+
+/// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key` of a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strategic {
+    /// `merge` for a list whose elements are matched rather than replaced.
+    pub merge: bool,
+    /// The key by which a merged list's objects are matched; none for a list of scalars.
+    pub merge_key: Option<String>,
+    /// `retainKeys`: keys that the patch does not list under `$retainKeys` are dropped.
+    pub retain_keys: bool,
+    /// `replace`: an object that a patch replaces whole.
+    pub replace: bool,
+}
+
+/// An object with free keys and values of one type.
+#[derive(Clone, Debug)]
+pub struct MapType {
+    /// The type of every value.
+    pub values: TypeId,
+    /// Server-side apply owns it as one value.
+    pub atomic: bool,
+}
+
+/// A list.
+#[derive(Clone, Debug)]
+pub struct ListType {
+    /// The type of every element.
+    pub items: TypeId,
+    /// How server-side apply owns its elements.
+    pub topology: ListTopology,
+}
+
+/// `x-kubernetes-list-type` and `x-kubernetes-list-map-keys`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListTopology {
+    /// One owner for the whole list.
+    Atomic,
+    /// Scalars, each owned by its value.
+    Set,
+    /// Objects, each owned by the values of these fields.
+    Map(Vec<String>),
+}
+
+/// A single value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// A string.
+    String,
+    /// A signed 32-bit integer.
+    Int32,
+    /// A signed 64-bit integer.
+    Int64,
+    /// A floating-point number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// Base64 text of bytes.
+    Bytes,
+    /// RFC 3339 time, whole seconds.
+    Time,
+    /// RFC 3339 time with microseconds.
+    MicroTime,
+    /// A resource quantity: a string or a number.
+    Quantity,
+    /// An integer or a string.
+    IntOrString,
+}
+
+// === impl Arena ===
+
+impl Arena {
+    /// The type behind `id`.
+    ///
+    /// # Panics
+    /// When `id` is from another arena.
+    #[must_use]
+    pub fn get(&self, id: TypeId) -> &Type {
+        &self.types[id.0 as usize]
+    }
+
+    /// The definition called `name`, such as `io.k8s.api.core.v1.Pod`.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<TypeId> {
+        self.by_name.get(name).copied()
+    }
+}

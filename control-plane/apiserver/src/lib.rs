@@ -1,0 +1,1 @@
+//! The Kubernetes API: REST, watch, patch, discovery, OpenAPI, authentication, authorization, admission.

@@ -1,0 +1,3 @@
+//! The one binary: server and node.
+
+fn main() {}

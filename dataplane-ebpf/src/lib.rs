@@ -1,0 +1,1 @@
+//! Sheave's kernel programs.

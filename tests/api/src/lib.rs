@@ -1,0 +1,1 @@
+//! The real kubectl and kube-rs against the real API server.

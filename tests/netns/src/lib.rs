@@ -1,0 +1,1 @@
+//! Real TCP and UDP between network namespaces, through the attached programs.

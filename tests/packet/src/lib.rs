@@ -1,0 +1,1 @@
+//! One packet through one kernel program, table driven.

@@ -1,0 +1,3 @@
+//! The project's commands: setup, build, test, tidy, up, down, bench.
+
+fn main() {}
