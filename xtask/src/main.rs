@@ -1,3 +1,66 @@
-//! The project's commands: setup, build, test, tidy, up, down, bench.
+//! `cargo xtask`: every task of the project behind one door, one file per command.
 
-fn main() {}
+mod bench;
+mod build;
+mod deny;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sheave's tasks. Start with `cargo xtask setup`.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find what this machine has, install the rest.
+    Setup(setup::Arguments),
+    /// Build everything, kernel programs included.
+    Build(build::Arguments),
+    /// Run the tests: all suites that exist, or the named ones.
+    Test(test::Arguments),
+    /// Check the rules that a machine can hold.
+    Tidy,
+    /// Check bans, licences and sources of all dependencies, offline.
+    Deny,
+    /// Start a cluster of test hosts on this machine.
+    Up,
+    /// Stop that cluster.
+    Down,
+    /// Measure.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Tidy => tidy::run(),
+        Command::Deny => deny::run(),
+        Command::Up => up::up(),
+        Command::Down => up::down(),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}

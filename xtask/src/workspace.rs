@@ -1,0 +1,35 @@
+//! Where things are in this checkout.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_owned()
+}
+
+/// Cargo, as the one that runs us.
+pub(crate) fn cargo() -> std::process::Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.current_dir(root());
+    command
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target_directory() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |folder| root().join(folder))
+}
+
+/// `cargo metadata` of the workspace; with `dependencies`, of all that it builds on.
+pub(crate) fn metadata(dependencies: bool) -> Result<serde_json::Value> {
+    let mut command = cargo();
+    command.args(["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"]);
+    if !dependencies {
+        command.arg("--no-deps");
+    }
+    let output = command.stderr(std::process::Stdio::inherit()).output().context("cannot start cargo metadata")?;
+    serde_json::from_slice(&output.stdout).context("cargo metadata printed no JSON: see its message above")
+}
