@@ -1,1 +1,7 @@
-//! The real kubectl and kube-rs against the real API server.
+//! The real kubectl at a terminal: each installed version, run by a shell as a person would type.
+
+mod kubectl;
+mod terminal;
+
+pub use kubectl::Kubectl;
+pub use terminal::{Outcome, Terminal};
