@@ -26,7 +26,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("test-support", &["dataplane-common", "test-hosts"]),
     ("packet-tests", &[]),
     ("netns-tests", &[]),
-    ("api-tests", &[]),
+    ("api-tests", &["sheave-apiserver", "sheave-store"]),
+    ("simulated-nodes", &[]),
     // Must build on a machine that has nothing but Rust, because it installs the rest: no protoc, no kernel crate.
     ("xtask", &["ebpf-toolchain"]),
 ];
