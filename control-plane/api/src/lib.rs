@@ -4,10 +4,18 @@
 //! Nothing here does I/O or keeps state between calls. A document is a [`Document`]: JSON as it came from the wire.
 //! Typed views (`k8s_openapi`) are made where logic needs them, never to pass a document on.
 
+mod columns;
 pub mod field;
+pub mod int_or_percent;
 pub mod kind;
+pub mod names;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod strategy;
+pub mod time;
+pub mod validation;
+pub mod view;
 
 /// An API object, a patch, or any other JSON that the API carries.
 ///

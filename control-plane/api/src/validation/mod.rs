@@ -1,0 +1,96 @@
+//! What must hold of a document before it is stored, in the words of Kubernetes 1.35.
+//!
+//! Rules read places (a value and its path) and add what they refuse to a list, so one answer names all errors.
+
+pub(crate) mod labels;
+pub(crate) mod metadata;
+pub(crate) mod place;
+
+use crate::Document;
+use crate::field::{Errors, FieldError};
+use crate::names;
+use crate::view::equivalent;
+
+pub use metadata::check_field_manager;
+pub(crate) use place::Place;
+
+/// What an update of a fixed field is answered with.
+pub(crate) const IMMUTABLE: &str = "field is immutable";
+
+/// What a negative count is answered with.
+pub(crate) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+
+/// Runs `rules` over a document.
+pub(crate) fn check(document: &Document, rules: impl FnOnce(&Place<'_>, &mut Errors)) -> Vec<FieldError> {
+    let mut errors = Errors::new();
+    rules(&Place::root(document), &mut errors);
+    errors.into_vec()
+}
+
+/// The text must be given and be one of `supported`.
+pub(crate) fn required_one_of(place: &Place<'_>, supported: &[&str], errors: &mut Errors) {
+    if place.text().is_empty() {
+        errors.required(place, "");
+    } else {
+        one_of(place, supported, errors);
+    }
+}
+
+/// The text must be one of `supported`, the empty one included only if it is listed.
+pub(crate) fn one_of(place: &Place<'_>, supported: &[&str], errors: &mut Errors) {
+    if !supported.contains(&place.text()) {
+        errors.not_supported(place, supported);
+    }
+}
+
+/// The text must be one of `supported` where it is given.
+pub(crate) fn optional_one_of(place: &Place<'_>, supported: &[&str], errors: &mut Errors) {
+    if place.is_set() {
+        one_of(place, supported, errors);
+    }
+}
+
+/// The text must not be empty.
+pub(crate) fn required_text(place: &Place<'_>, errors: &mut Errors) {
+    if place.text().is_empty() {
+        errors.required(place, "");
+    }
+}
+
+/// The integer must not be negative where it is given.
+pub(crate) fn not_negative(place: &Place<'_>, errors: &mut Errors) {
+    if place.int().is_some_and(|value| value < 0) {
+        errors.invalid_int(place, NOT_NEGATIVE);
+    }
+}
+
+/// The integer must be positive; an absent one counts as 0.
+pub(crate) fn positive(place: &Place<'_>, errors: &mut Errors) {
+    if place.int().unwrap_or_default() <= 0 {
+        errors.invalid_int(place, "must be greater than 0");
+    }
+}
+
+/// The value must mean the same as `old`.
+pub(crate) fn immutable(place: &Place<'_>, old: &Document, errors: &mut Errors) {
+    if !equivalent(place.value(), old) {
+        errors.invalid(place, IMMUTABLE);
+    }
+}
+
+/// The text must be a DNS subdomain.
+pub(crate) fn subdomain(place: &Place<'_>, errors: &mut Errors) {
+    errors.reasons(place, names::dns_subdomain(place.text()));
+}
+
+/// The text must be a DNS label.
+pub(crate) fn dns_label(place: &Place<'_>, errors: &mut Errors) {
+    errors.reasons(place, names::dns_label(place.text()));
+}
+
+/// The port number must be between 1 and 65535; an absent one counts as 0.
+pub(crate) fn port_number(place: &Place<'_>, errors: &mut Errors) {
+    for reason in names::port_number(place.int().unwrap_or_default()) {
+        errors.invalid_int(place, reason);
+    }
+}
