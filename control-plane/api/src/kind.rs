@@ -85,6 +85,8 @@ pub struct Kind {
     pub plural: String,
     /// The singular name, such as `deployment`.
     pub singular: String,
+    /// The kind of a list of them, such as `DeploymentList`.
+    pub list_kind: String,
     /// Short names, such as `deploy`.
     pub short_names: Vec<String>,
     /// Categories, such as `all`.

@@ -10,6 +10,7 @@ pub mod int_or_percent;
 pub mod kind;
 pub mod names;
 pub mod quantity;
+pub mod registry;
 pub mod schema;
 pub mod selector;
 pub mod strategy;

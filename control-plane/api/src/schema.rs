@@ -3,7 +3,13 @@
 //! One arena holds every built-in kind; a custom resource adds its own types at run time. Types refer to each other by
 //! [`TypeId`], so recursive types need no special case.
 
+mod table;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use crate::Document;
 
 /// A type in an [`Arena`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,6 +20,8 @@ pub struct TypeId(pub u32);
 pub struct Arena {
     types: Vec<Type>,
     by_name: BTreeMap<String, TypeId>,
+    /// Descriptions of the definitions that are no objects, such as `Quantity`.
+    descriptions: BTreeMap<TypeId, Cow<'static, str>>,
 }
 
 /// The shape of a value.
@@ -37,7 +45,7 @@ pub struct ObjectType {
     /// The definition's name, such as `io.k8s.api.core.v1.Pod`; none for an inline object.
     pub name: Option<String>,
     /// The definition's description, for `kubectl explain`.
-    pub description: String,
+    pub description: Cow<'static, str>,
     /// The fields by their JSON names.
     pub fields: BTreeMap<String, Field>,
     /// `x-kubernetes-map-type: atomic`: server-side apply owns it as one value.
@@ -52,11 +60,33 @@ pub struct Field {
     /// Its type.
     pub ty: TypeId,
     /// Its description, for `kubectl explain`.
-    pub description: String,
+    pub description: Cow<'static, str>,
     /// Whether the schema requires it.
     pub required: bool,
     /// Strategic merge of this field's value.
     pub strategic: Strategic,
+    /// The schema's own default. Server-side apply needs it where the field is part of a list's key (`protocol` of a
+    /// port); the defaults of Kubernetes' API functions are the strategy's.
+    pub default: Option<Document>,
+    /// Where the field stands in a protobuf message; none for a field that protobuf bodies do not have.
+    pub number: Option<FieldNumber>,
+}
+
+/// The number of a field in its protobuf message.
+///
+/// Kubernetes' JSON inlines some structs that its protobuf nests: the fields of a `Volume`'s source stand beside its
+/// name in JSON, and inside of field 2 in protobuf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FieldNumber {
+    /// A field of the message itself.
+    Own(u32),
+    /// A field of a nested message that JSON inlines.
+    Inlined {
+        /// The nested message's number in the outer message.
+        outer: u32,
+        /// The field's number in the nested message.
+        inner: u32,
+    },
 }
 
 /// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key` of a field.
@@ -73,7 +103,7 @@ pub struct Strategic {
 }
 
 /// An object with free keys and values of one type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MapType {
     /// The type of every value.
     pub values: TypeId,
@@ -82,7 +112,7 @@ pub struct MapType {
 }
 
 /// A list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListType {
     /// The type of every element.
     pub items: TypeId,
@@ -91,7 +121,7 @@ pub struct ListType {
 }
 
 /// `x-kubernetes-list-type` and `x-kubernetes-list-map-keys`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListTopology {
     /// One owner for the whole list.
     Atomic,
@@ -128,7 +158,17 @@ pub enum Scalar {
 
 // === impl Arena ===
 
+static BUILTIN: LazyLock<Arena> = LazyLock::new(|| {
+    table::parse(include_str!("schema/kubernetes.txt")).expect("a unit test reads the embedded table")
+});
+
 impl Arena {
+    /// The types of every built-in kind. The first call takes a few milliseconds.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
     /// The type behind `id`.
     ///
     /// # Panics
@@ -142,5 +182,36 @@ impl Arena {
     #[must_use]
     pub fn named(&self, name: &str) -> Option<TypeId> {
         self.by_name.get(name).copied()
+    }
+
+    /// Every definition with its name, in the order of the names.
+    pub fn definitions(&self) -> impl Iterator<Item = (&str, TypeId)> {
+        self.by_name.iter().map(|(name, id)| (name.as_str(), *id))
+    }
+
+    /// The description of a definition; empty for a type without one.
+    #[must_use]
+    pub fn description(&self, id: TypeId) -> &str {
+        match self.get(id) {
+            Type::Object(object) => &object.description,
+            Type::Map(_) | Type::List(_) | Type::Scalar(_) | Type::Any => {
+                self.descriptions.get(&id).map_or("", Cow::as_ref)
+            }
+        }
+    }
+
+    /// Adds a type, such as one of a custom resource.
+    ///
+    /// An object with a name becomes the definition of that name.
+    ///
+    /// # Panics
+    /// When the arena holds 2^32 types.
+    pub fn add(&mut self, ty: Type) -> TypeId {
+        let id = TypeId(u32::try_from(self.types.len()).expect("fewer than 2^32 types"));
+        if let Type::Object(ObjectType { name: Some(name), .. }) = &ty {
+            self.by_name.insert(name.clone(), id);
+        }
+        self.types.push(ty);
+        id
     }
 }
