@@ -1,15 +1,50 @@
 //! `cargo xtask bench`: measurements, each beside its baseline in the same run.
 
-use anyhow::{Result, bail};
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{process, workspace};
 
 /// Options of `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// What to measure.
-    what: Option<String>,
+    #[arg(default_value = "control-plane")]
+    what: What,
+    /// Fewer and shorter runs.
+    #[arg(long)]
+    quick: bool,
+    /// Also write the figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Also write the report as Markdown.
+    #[arg(long)]
+    markdown: Option<PathBuf>,
 }
 
+/// A group of measurements.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum What {
+    /// API server and store.
+    ControlPlane,
+}
+
+/// Builds with optimisation, and runs the benchmarks; they refuse a debug build.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let what = arguments.what.as_deref().unwrap_or("all");
-    bail!("`cargo xtask bench {what}`: there is no such measurement in this version");
+    let what = match arguments.what {
+        What::ControlPlane => "control-plane",
+    };
+    process::run(workspace::cargo().args(["build", "--release", "--locked", "-p", "sheave", "-p", "benchmarks"]))?;
+    let mut cargo = workspace::cargo();
+    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "benchmarks", "--", what]);
+    if arguments.quick {
+        cargo.arg("--quick");
+    }
+    for (option, path) in [("--json", &arguments.json), ("--markdown", &arguments.markdown)] {
+        if let Some(path) = path {
+            cargo.arg(option).arg(std::path::absolute(path)?);
+        }
+    }
+    process::run(&mut cargo)
 }

@@ -1,5 +1,7 @@
 //! The real kubectl at a terminal: each installed version, run by a shell as a person would type.
 
+#![expect(clippy::panic, reason = "a failed expectation of a test is a panic with its message")]
+
 mod kubectl;
 mod terminal;
 

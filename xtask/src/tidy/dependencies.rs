@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("netns-tests", &[]),
     ("api-tests", &["sheave-apiserver", "sheave-store"]),
     ("simulated-nodes", &[]),
+    ("benchmarks", &[]),
     // Must build on a machine that has nothing but Rust, because it installs the rest: no protoc, no kernel crate.
     ("xtask", &["ebpf-toolchain"]),
 ];
