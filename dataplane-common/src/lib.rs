@@ -1,1 +1,37 @@
 //! What kernel programs and user space share: packet views, checksums, map layouts, drop reasons.
+//!
+//! Nothing here does I/O or allocates, so that one source serves the kernel, where the verifier proves every access,
+//! and the host, where tests compare it with independent implementations. A packet is read only through
+//! [`PacketBytes`]; everything above that trait is safe code.
+//!
+//! A frame is read in three steps, each of which is usable alone: [`Link`] (Ethernet and VLAN tags), [`Network`] (one
+//! generic path over [`Ipv4`] and [`Ipv6`]), [`Transport`]. [`classify`] takes all three and names the result.
+#![cfg_attr(not(test), no_std)]
+
+mod bytes;
+mod checksum;
+mod classify;
+mod drop_reason;
+mod ethernet;
+mod ip;
+mod ipv4;
+mod ipv6;
+mod malformed;
+mod outcome;
+mod statistic;
+mod transport;
+#[cfg(feature = "user")]
+mod user;
+
+pub use bytes::{PacketBytes, Wire};
+pub use checksum::{ChecksumUpdate, checksum};
+pub use classify::classify;
+pub use drop_reason::DropReason;
+pub use ethernet::{EtherType, EthernetHeader, Link, VlanTag};
+pub use ip::{Fragment, IpFamily, IpProtocol, Network};
+pub use ipv4::{Ipv4, Ipv4Header};
+pub use ipv6::{Ipv6, Ipv6Header};
+pub use malformed::Malformed;
+pub use outcome::Outcome;
+pub use statistic::{Family, PacketCount, Protocol, Statistic};
+pub use transport::{Icmpv4Header, Icmpv6Header, TcpFlags, TcpHeader, Transport, UdpHeader};

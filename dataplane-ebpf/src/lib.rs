@@ -1,1 +1,0 @@
-//! Sheave's kernel programs.
