@@ -1,1 +1,4 @@
 //! Test hosts in network namespaces, packet builder, program runner.
+
+pub mod packet;
+pub mod program;
