@@ -68,6 +68,9 @@ pub struct Field {
     /// The schema's own default. Server-side apply needs it where the field is part of a list's key (`protocol` of a
     /// port); the defaults of Kubernetes' API functions are the strategy's.
     pub default: Option<Document>,
+    /// An empty value (`""`, `0`, `false`, `[]`, `{}`) is the same as no value, and is left out of documents as Go's
+    /// `omitempty` does. Never so for the fields of custom resources.
+    pub omit_empty: bool,
     /// Where the field stands in a protobuf message; none for a field that protobuf bodies do not have.
     pub number: Option<FieldNumber>,
 }

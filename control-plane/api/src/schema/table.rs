@@ -52,6 +52,7 @@ struct Reader {
 #[derive(Default)]
 struct Flags<'a> {
     required: bool,
+    significant: bool,
     topology: Option<&'a str>,
     strategic: Strategic,
     default: Option<crate::Document>,
@@ -137,12 +138,14 @@ impl Reader {
             return Err("a field has a name, a number and a type");
         };
         let flags = Flags::parse(words.next().unwrap_or_default())?;
+        let ty = self.field_type(ty, flags.topology)?;
         let field = Field {
-            ty: self.field_type(ty, flags.topology)?,
+            ty,
             description: Cow::Borrowed(""),
             required: flags.required,
             strategic: flags.strategic,
             default: flags.default,
+            omit_empty: !flags.required && !flags.significant && self.may_omit_empty(ty),
             number: parse_number(number)?,
         };
         let Some(Type::Object(object)) = self.current.map(|id| &mut self.arena.types[id.0 as usize]) else {
@@ -187,6 +190,20 @@ impl Reader {
         Ok(id)
     }
 
+    // Structs, and the scalars that are structs in Go, have no empty value to Go's JSON.
+    fn may_omit_empty(&self, ty: TypeId) -> bool {
+        match self.arena.get(ty) {
+            Type::Map(_) | Type::List(_) => true,
+            Type::Scalar(scalar) => match scalar {
+                Scalar::String | Scalar::Int32 | Scalar::Int64 | Scalar::Number | Scalar::Boolean | Scalar::Bytes => {
+                    true
+                }
+                Scalar::Time | Scalar::MicroTime | Scalar::Quantity | Scalar::IntOrString => false,
+            },
+            Type::Object(_) | Type::Any => false,
+        }
+    }
+
     fn list(&mut self, list: ListType) -> TypeId {
         let arena = &mut self.arena;
         *self.lists.entry(list).or_insert_with_key(|list| arena.add(Type::List(list.clone())))
@@ -206,6 +223,7 @@ impl<'a> Flags<'a> {
         for flag in text.split(' ').filter(|flag| !flag.is_empty()) {
             match flag.split_once('=').unwrap_or((flag, "")) {
                 ("required", _) => flags.required = true,
+                ("significant", _) => flags.significant = true,
                 ("atomic" | "granular" | "set" | "map", _) => flags.topology = Some(flag),
                 ("merge", key) => {
                     flags.strategic.merge = true;
@@ -338,6 +356,23 @@ mod tests {
         let arena = Arena::builtin();
         assert_eq!(object(arena, &core("ContainerPort")).fields["protocol"].default, Some("TCP".into()));
         assert_eq!(object(arena, &core("ServicePort")).fields["protocol"].default, Some("TCP".into()));
+    }
+
+    #[test]
+    fn empty_values_are_omitted_where_go_omits_them() {
+        let arena = Arena::builtin();
+        for (definition, field, omitted) in [
+            ("PodSpec", "hostNetwork", true),
+            ("PodSpec", "enableServiceLinks", false),
+            ("PodSpec", "containers", false),
+            ("PodSpec", "nodeSelector", true),
+            ("PodSpec", "securityContext", false),
+            ("ContainerStatus", "ready", false),
+            ("PersistentVolumeClaimSpec", "storageClassName", false),
+            ("ServicePort", "targetPort", false),
+        ] {
+            assert_eq!(object(arena, &core(definition)).fields[field].omit_empty, omitted, "{definition}.{field}");
+        }
     }
 
     #[test]

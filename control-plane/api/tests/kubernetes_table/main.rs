@@ -11,6 +11,7 @@
 mod definitions;
 mod messages;
 mod render;
+mod significant;
 
 use std::path::PathBuf;
 
@@ -30,4 +31,15 @@ fn the_table_is_what_the_crates_say() {
         path.display(),
         first_difference.map(|line| line + 1)
     );
+}
+
+#[test]
+fn every_significant_field_exists() {
+    let definitions = definitions::all();
+    let unknown = significant::unknown_rows(|name, field| {
+        definitions
+            .iter()
+            .any(|(full, schema)| full.ends_with(&format!(".{name}")) && schema["properties"][field].is_object())
+    });
+    assert!(unknown.is_empty(), "no such fields: {unknown:?}");
 }

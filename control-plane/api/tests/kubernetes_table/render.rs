@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::definitions::WITHOUT_LIST;
 use super::messages::{Markers, Message, Messages};
+use super::significant::is_significant;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
@@ -76,6 +77,9 @@ fn definition(name: &str, schema: &Value, messages: &Messages) -> String {
         assert!(wire.is_some() || TYPE_META.contains(&field.as_str()), "{name}: no protobuf field for {field}");
         let numbers = wire.as_ref().map_or("-", |wire| &wire.numbers);
         let mut flags = wire.as_ref().map(|wire| field_flags(&wire.markers)).unwrap_or_default();
+        if is_significant(name, field) {
+            flags.push_str(" significant");
+        }
         if is_required(name, schema, field, &flags) {
             flags.insert_str(0, " required");
         }
@@ -199,7 +203,8 @@ const HEADER: &str = "\
 # The types of the Kubernetes 1.35 API. Derived from the crates k8s-openapi and k8s-pb (Apache-2.0) by
 # `SHEAVE_REGENERATE=1 cargo test -p sheave-api --test kubernetes_table`; not edited by hand. Line by line:
 #   = NAME TYPE [atomic]          a definition
-#   . FIELD NUMBERS TYPE [FLAGS]  a field; NUMBERS is its protobuf number, 2.1 inside an inlined struct, - for none
+#   . FIELD NUMBERS TYPE [FLAGS]  a field; NUMBERS is its protobuf number, 2.1 inside an inlined struct, - for none;
+#                                 `significant`: its empty value differs from no value
 #   | TEXT                        the description of the line above; \\n and \\\\ are escaped
 # TYPE is a scalar, a definition, [list items] or {map values}.
 ";
