@@ -327,3 +327,10 @@ impl ApplyError {
         }
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenario;
+#[cfg(test)]
+mod tests;

@@ -159,3 +159,178 @@ impl JsonError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::limits::MAX_DEPTH;
+
+    fn pod() -> Document {
+        json!({"metadata": {"labels": {"app": "web", "a/b~c": "x"}}, "spec": {"containers": [{"name": "c"}, {"name": "d"}]}})
+    }
+
+    #[test]
+    fn each_operation_does_what_rfc_6902_says() {
+        for (what, patch, pointer, expected) in [
+            ("add sets a field", json!([{"op": "add", "path": "/spec/x", "value": 1}]), "/spec/x", json!(1)),
+            (
+                "add inserts before an element",
+                json!([{"op": "add", "path": "/spec/containers/1", "value": {"name": "e"}}]),
+                "/spec/containers",
+                json!([{"name": "c"}, {"name": "e"}, {"name": "d"}]),
+            ),
+            (
+                "add at the dash appends",
+                json!([{"op": "add", "path": "/spec/containers/-", "value": {"name": "e"}}]),
+                "/spec/containers/2/name",
+                json!("e"),
+            ),
+            (
+                "remove takes an element out",
+                json!([{"op": "remove", "path": "/spec/containers/0"}]),
+                "/spec/containers",
+                json!([{"name": "d"}]),
+            ),
+            (
+                "escapes name slashes and tildes",
+                json!([{"op": "replace", "path": "/metadata/labels/a~1b~0c", "value": "y"}]),
+                "/metadata/labels",
+                json!({"app": "web", "a/b~c": "y"}),
+            ),
+            (
+                "move takes a value elsewhere",
+                json!([{"op": "move", "from": "/metadata/labels/app", "path": "/app"}]),
+                "/app",
+                json!("web"),
+            ),
+            (
+                "copy leaves the source",
+                json!([{"op": "copy", "from": "/metadata/labels/app", "path": "/spec/app"}]),
+                "/metadata/labels/app",
+                json!("web"),
+            ),
+            (
+                "a passing test lets the rest happen",
+                json!([{"op": "test", "path": "/metadata/labels/app", "value": "web"}, {"op": "add", "path": "/ok", "value": true}]),
+                "/ok",
+                json!(true),
+            ),
+            (
+                "a test for null passes where nothing is",
+                json!([{"op": "test", "path": "/metadata/annotations", "value": null}, {"op": "add", "path": "/metadata/annotations", "value": {}}]),
+                "/metadata/annotations",
+                json!({}),
+            ),
+        ] {
+            let patched = apply_patch(pod(), &patch).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(patched.pointer(pointer), Some(&expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_is_invalid_and_says_which_operation() {
+        for (patch, cause) in [
+            (
+                json!([{"op": "test", "path": "/metadata/labels/app", "value": "x"}]),
+                "testing value /metadata/labels/app failed: test failed",
+            ),
+            (
+                json!([{"op": "remove", "path": "/spec/x"}]),
+                "remove operation does not apply: doc is missing path: \"/spec/x\": missing value",
+            ),
+            (
+                json!([{"op": "replace", "path": "/spec/x", "value": 1}]),
+                "replace operation does not apply: doc is missing path: \"/spec/x\": missing value",
+            ),
+            (
+                json!([{"op": "add", "path": "/spec/x/y", "value": 1}]),
+                "add operation does not apply: doc is missing path: \"/spec/x/y\": missing value",
+            ),
+            (
+                json!([{"op": "add", "path": "/spec/containers/9", "value": 1}]),
+                "add operation does not apply: doc is missing path: \"/spec/containers/9\": missing value",
+            ),
+            (
+                json!([{"op": "move", "from": "/x", "path": "/y"}]),
+                "move operation does not apply: doc is missing from path: \"/x\": missing value",
+            ),
+            (
+                json!([{"op": "copy", "from": "/x", "path": "/y"}]),
+                "copy operation does not apply: doc is missing from path: \"/x\": missing value",
+            ),
+            (
+                json!([{"op": "move", "from": "/spec", "path": "/spec/x"}]),
+                "move operation does not apply: \"/spec/x\" is inside of what is moved",
+            ),
+        ] {
+            let error = apply_patch(pod(), &patch).unwrap_err();
+            assert_eq!((error.code(), error.reason()), (422, "Invalid"), "{patch}");
+            assert_eq!(error.to_string(), "the server rejected our request due to an error in our request");
+            assert_eq!(error.causes()[0].message, cause);
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_patch_is_a_bad_request() {
+        for patch in [
+            json!({}),
+            json!([1]),
+            json!([{"op": "grow", "path": "/x"}]),
+            json!([{"op": "add", "path": "/x"}]),
+            json!([{"op": "add", "value": 1}]),
+            json!([{"op": "remove", "path": "spec"}]),
+        ] {
+            let error = apply_patch(pod(), &patch).unwrap_err();
+            assert_eq!((error.code(), error.reason()), (400, "BadRequest"), "{patch}");
+            assert!(error.to_string().starts_with("error decoding patch: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn more_than_ten_thousand_operations_are_too_large() {
+        let operation = json!({"op": "add", "path": "/x", "value": 1});
+        let patch = |count| Document::Array(vec![operation.clone(); count]);
+        assert!(apply_patch(pod(), &patch(MAX_OPERATIONS)).is_ok());
+        let error = apply_patch(pod(), &patch(MAX_OPERATIONS + 1)).unwrap_err();
+        assert_eq!((error.code(), error.reason()), (413, "RequestEntityTooLarge"));
+        assert_eq!(error.to_string(), "The allowed maximum operations in a JSON patch is 10000, got 10001");
+    }
+
+    #[test]
+    fn copies_that_double_the_document_end_at_the_limit() {
+        let mut operations = vec![json!({"op": "add", "path": "/a", "value": ["x".repeat(1024)]})];
+        operations.extend((0..64).map(|_| json!({"op": "copy", "from": "/a", "path": "/a/-"})));
+        let error = apply_patch(json!({}), &Document::Array(operations)).unwrap_err();
+        assert_eq!(error.code(), 422);
+        assert!(error.causes()[0].message.contains("exceeding the limit 3145728"), "{:?}", error.causes());
+    }
+
+    #[test]
+    fn moves_cannot_bury_the_document_beyond_the_depth_limit() {
+        let bury = [
+            json!({"op": "move", "from": "/a", "path": "/b/c"}),
+            json!({"op": "move", "from": "/b", "path": "/a"}),
+            json!({"op": "add", "path": "/b", "value": {}}),
+        ];
+        let operations = bury.iter().cycle().take(MAX_DEPTH * 3).cloned().collect();
+        let error = apply_patch(json!({"a": {}, "b": {}}), &Document::Array(operations)).unwrap_err();
+        assert_eq!(error.code(), 400);
+        assert!(matches!(error, PatchError::TooDeep(_)), "{error}");
+    }
+
+    #[test]
+    fn a_merge_patch_merges_objects_and_replaces_all_else() {
+        let patch =
+            json!({"metadata": {"labels": {"app": null, "new": "1"}}, "spec": {"containers": [{"name": "only"}]}});
+        assert_eq!(
+            apply_merge(pod(), &patch).unwrap(),
+            json!({"metadata": {"labels": {"a/b~c": "x", "new": "1"}}, "spec": {"containers": [{"name": "only"}]}})
+        );
+        for patch in [json!([]), json!("x"), json!(null)] {
+            let error = apply_merge(pod(), &patch).unwrap_err();
+            assert_eq!((error.code(), error.to_string()), (400, "Invalid JSON Patch".to_owned()));
+        }
+    }
+}

@@ -146,3 +146,8 @@ impl<'a> Schema<'a> {
 fn short_name(name: Option<&str>) -> &str {
     name.and_then(|name| name.rsplit('.').next()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

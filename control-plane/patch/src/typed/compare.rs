@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sheave_api::Document;
 
-use super::{Child, Elements, Granularity, Shape, fields, is_empty, items};
+use super::{Elements, Granularity, Shape, fields, is_empty, items};
 use crate::fields::{FieldSet, PathElement};
 
 /// The fields in which two documents differ; no field is in two of the sets.
@@ -33,8 +33,8 @@ struct Difference {
     below: Changes,
 }
 
-/// Optional fields that the Go types of Kubernetes hold by value, so that an object is never without them: they are
-/// not added together with their first field.
+/// Optional fields that the Go types of Kubernetes hold by value, as they hold all required ones: an object is never
+/// without them, so they are not added together with their first field.
 const HELD_BY_VALUE: &[&str] = &[
     "daemonEndpoints",
     "lastState",
@@ -50,53 +50,44 @@ const HELD_BY_VALUE: &[&str] = &[
     "updateStrategy",
 ];
 
+/// Which of the two documents has a value, in JSON or [by value](HELD_BY_VALUE).
+#[derive(Clone, Copy)]
+struct Presence {
+    old: bool,
+    new: bool,
+}
+
 pub(crate) fn compare(shape: Shape<'_>, old: &Document, new: &Document) -> Changes {
-    difference(shape, Some(old), Some(new)).below
+    difference(shape, Some(old), Some(new), Presence { old: true, new: true }).below
 }
 
-fn difference(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>) -> Difference {
-    let granularity = shape.granularity(&[old, new]);
-    let below = match granularity {
-        Granularity::Fields if !(is_empty(old) && is_empty(new)) => of_fields(shape, old, new),
-        Granularity::Elements(elements) if !(is_empty(old) && is_empty(new)) => of_elements(elements, old, new),
-        Granularity::Whole | Granularity::Fields | Granularity::Elements(_) => return of_whole(old, new),
+fn difference(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>, presence: Presence) -> Difference {
+    let is_empty = is_empty(old) && is_empty(new);
+    let below = match shape.granularity(&[old, new]) {
+        Granularity::Whole => return Difference::of_whole(old, new, Presence::of(old, new)),
+        Granularity::Fields | Granularity::Elements(_) if is_empty => {
+            return Difference::of_whole(old, new, presence);
+        }
+        Granularity::Fields => of_fields(shape, old, new, presence),
+        Granularity::Elements(elements) => of_elements(elements, old, new),
     };
-    let itself = match (old, new) {
-        (None, Some(_)) => Some(Change::Added),
-        (Some(_), None) => Some(Change::Removed),
-        _ => None,
-    };
-    Difference { itself, below }
+    Difference { itself: presence.change(), below }
 }
 
-fn of_whole(old: Option<&Document>, new: Option<&Document>) -> Difference {
-    let itself = match (old, new) {
-        (None, Some(_)) => Some(Change::Added),
-        (Some(_), None) => Some(Change::Removed),
-        (Some(old), Some(new)) if old != new => Some(Change::Modified),
-        _ => None,
-    };
-    Difference { itself, below: Changes::default() }
-}
-
-fn of_fields(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>) -> Changes {
+fn of_fields(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>, parent: Presence) -> Changes {
     let (old_fields, new_fields) = (fields(old), fields(new));
     let names = old_fields.into_iter().chain(new_fields).flat_map(serde_json::Map::keys).collect::<BTreeSet<_>>();
     let mut changes = Changes::default();
     for name in names {
-        let (old_value, new_value) = (old_fields.and_then(|f| f.get(name)), new_fields.and_then(|f| f.get(name)));
+        let (old, new) = (old_fields.and_then(|f| f.get(name)), new_fields.and_then(|f| f.get(name)));
         let child = shape.child_or_unknown(name);
-        let mut difference = difference(child.shape, old_value, new_value);
-        if old.is_some() && new.is_some() && !difference.below.is_empty() && is_held_by_value(name, child) {
-            difference.itself = None;
+        let mut presence = Presence::of(old, new);
+        if child.declared.is_some_and(|field| field.required || HELD_BY_VALUE.contains(&name.as_str())) {
+            presence = Presence { old: presence.old || parent.old, new: presence.new || parent.new };
         }
-        changes.graft(PathElement::field(name), difference);
+        changes.graft(PathElement::field(name), difference(child.shape, old, new, presence));
     }
     changes
-}
-
-fn is_held_by_value(name: &str, child: Child<'_>) -> bool {
-    child.declared.is_some_and(|field| field.required || HELD_BY_VALUE.contains(&name))
 }
 
 /// Elements with one name are compared if each side has at most one; a name that stands twice is one field.
@@ -107,17 +98,17 @@ fn of_elements(elements: Elements<'_>, old: Option<&Document>, new: Option<&Docu
         let olds = old.get(name).map(Vec::as_slice).unwrap_or_default();
         let news = new.get(name).map(Vec::as_slice).unwrap_or_default();
         let change = match (olds, news) {
-            ([] | [_], [] | [_]) => difference(elements.item, olds.first().copied(), news.first().copied()),
+            ([] | [_], [] | [_]) => of_element(elements, olds.first().copied(), news.first().copied()),
             ([_, _, ..], [_, _, ..]) => {
                 Difference { itself: (olds != news).then_some(Change::Modified), below: Changes::default() }
             }
             ([_, _, ..], _) => {
-                let mut added = difference_or_none(elements.item, None, news.first().copied());
+                let mut added = of_element(elements, None, news.first().copied());
                 added.itself = Some(Change::Removed);
                 added
             }
             (_, [_, _, ..]) => {
-                let mut removed = difference_or_none(elements.item, olds.first().copied(), None);
+                let mut removed = of_element(elements, olds.first().copied(), None);
                 removed.itself = Some(Change::Added);
                 removed
             }
@@ -127,8 +118,8 @@ fn of_elements(elements: Elements<'_>, old: Option<&Document>, new: Option<&Docu
     changes
 }
 
-fn difference_or_none(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>) -> Difference {
-    if old.is_none() && new.is_none() { Difference::default() } else { difference(shape, old, new) }
+fn of_element(elements: Elements<'_>, old: Option<&Document>, new: Option<&Document>) -> Difference {
+    difference(elements.item, old, new, Presence::of(old, new))
 }
 
 /// The elements of a list by their names. Those that have none cannot be owned and are passed over.
@@ -142,13 +133,35 @@ fn by_name<'v>(elements: Elements<'_>, list: Option<&'v Document>) -> BTreeMap<P
     named
 }
 
+// === impl Presence ===
+
+impl Presence {
+    fn of(old: Option<&Document>, new: Option<&Document>) -> Self {
+        Self { old: old.is_some(), new: new.is_some() }
+    }
+
+    fn change(self) -> Option<Change> {
+        match (self.old, self.new) {
+            (false, true) => Some(Change::Added),
+            (true, false) => Some(Change::Removed),
+            (true, true) | (false, false) => None,
+        }
+    }
+}
+
+// === impl Difference ===
+
+impl Difference {
+    fn of_whole(old: Option<&Document>, new: Option<&Document>, presence: Presence) -> Self {
+        let is_modified = matches!((old, new), (Some(old), Some(new)) if old != new);
+        let itself = if is_modified { Some(Change::Modified) } else { presence.change() };
+        Self { itself, below: Changes::default() }
+    }
+}
+
 // === impl Changes ===
 
 impl Changes {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.modified.is_empty() && self.removed.is_empty()
-    }
-
     /// The fields that are written: added or modified.
     pub(crate) fn written(&self) -> FieldSet {
         self.added.union(&self.modified)

@@ -55,7 +55,7 @@ impl Validator {
                 (None, Some(Type::Any)) => {}
                 (None, _) => {
                     self.below(PathElement::field(name), |this| {
-                        this.complain("field not declared in schema".to_owned())
+                        this.complain("field not declared in schema".to_owned());
                     });
                 }
             }
