@@ -3,21 +3,24 @@
 //! The store decides (compares, assigns revisions) on its commit thread and hands the engine groups of finished
 //! transactions. `docs/store-format.md` says how each method maps to etcd's `Txn`, `Range` and `Watch`.
 
+mod embedded;
+mod format;
 mod volatile;
 
 use bytes::Bytes;
 
+pub(crate) use self::embedded::Embedded;
 pub(crate) use self::volatile::Volatile;
 use crate::entry::Place;
-use crate::{EventKind, LeaseId, Revision};
+use crate::{EventKind, LeaseId, OpenError, Revision};
 
 /// A place to keep a store. One thread owns it; none of its methods is called while another runs.
 pub(crate) trait Engine: Send + 'static {
     /// How things stood when the engine was last closed, or stopped. Called once, before anything else.
-    fn standing(&mut self) -> Result<Standing, EngineError>;
+    fn standing(&mut self) -> Result<Standing, OpenError>;
 
     /// Every change that is kept, in the order of their places. Called once, after [`Self::standing`].
-    fn changes(&mut self, each: &mut dyn FnMut(Change)) -> Result<(), EngineError>;
+    fn changes(&mut self, each: &mut dyn FnMut(Change)) -> Result<(), OpenError>;
 
     /// Makes a group durable, all of it or nothing.
     fn append(&mut self, group: &Group) -> Result<(), EngineError>;

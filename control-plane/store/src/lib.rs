@@ -28,9 +28,10 @@
 //! | `draft` | transactions that are decided and not yet durable |
 //! | `committer` | the thread that writes |
 //! | `fanout`, `watch` | the thread that delivers, and those it delivers to |
-//! | `engine` | the disk |
+//! | `engine`, `disk` | what is durable |
 
 mod committer;
+mod disk;
 mod draft;
 mod engine;
 mod entry;
@@ -47,6 +48,7 @@ mod view;
 mod watch;
 
 pub use self::committer::CompactError;
+pub use self::disk::Disk;
 pub use self::entry::{Entry, Event, EventKind, LeaseId, Revision};
 pub use self::lease::LeaseError;
 pub use self::load::OpenError;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::draft::{change_to_record, deletion, writing};
-use crate::engine::{Change, Engine, EngineError};
+use crate::engine::{Change, Engine};
 use crate::entry::Place;
 use crate::lease::Leases;
 use crate::presented::Present;
@@ -39,8 +39,14 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The disk failed.
-    #[error("cannot read the store: {0}")]
-    Engine(String),
+    #[error("cannot use {}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: std::io::Error,
+    },
     /// The system gave no thread or timer.
     #[error("cannot start the store's threads")]
     Thread(#[source] std::io::Error),
@@ -56,15 +62,14 @@ pub(crate) struct Opened {
 
 /// Reads everything back.
 pub(crate) fn load(engine: &mut impl Engine, present: &Present) -> Result<Opened, OpenError> {
-    let failed = |error: EngineError| OpenError::Engine(error.to_string());
-    let standing = engine.standing().map_err(failed)?;
+    let standing = engine.standing()?;
     let mut loading = Loading {
         view: View::starting_at(standing.compacted),
         removals: Vec::new(),
         compacted: standing.compacted,
         present,
     };
-    engine.changes(&mut |change| loading.take(&change)).map_err(failed)?;
+    engine.changes(&mut |change| loading.take(&change))?;
     let mut leases = Leases::restore(&standing.leases, standing.last_lease);
     for record in loading.view.records() {
         if let Some(lease) = record.lease {

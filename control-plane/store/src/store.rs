@@ -1,5 +1,6 @@
 //! The handle that everybody else holds.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::committer::{Committer, Request};
-use crate::engine::{Engine, Volatile};
+use crate::disk::Disk;
+use crate::engine::{Embedded, Engine, Volatile};
 use crate::load::load;
 use crate::shared::Shared;
 use crate::{
@@ -39,6 +41,16 @@ struct Inner {
 // === impl Store ===
 
 impl Store {
+    /// Opens the store in a file; makes it, readable by its owner only, if it is not there. Blocks while all of it is read.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        Self::start(Embedded::open_file(path)?, options)
+    }
+
+    /// Opens the store on a disk of the caller's, for tests that are the disk.
+    pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
+        Self::start(Embedded::open(disk)?, options)
+    }
+
     /// A store that lives in memory only and is gone when the last handle is dropped.
     pub fn in_memory(options: Options) -> Result<Self, OpenError> {
         Self::start(Volatile, options)

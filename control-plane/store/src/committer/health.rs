@@ -111,7 +111,7 @@ impl Committer {
         match self.engine.recover() {
             Ok(durable) if durable == self.view.revision() => {
                 tracing::info!(revision = %durable, "the store takes writes again");
-                unresolved.map(|draft| self.abandon(draft));
+                unresolved.into_iter().for_each(|draft| self.abandon(draft));
             }
             Ok(durable) => match unresolved {
                 Some(draft) if draft.view.revision() == durable => {

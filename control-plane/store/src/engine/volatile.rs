@@ -1,7 +1,7 @@
 //! An engine that forgets: for tests of what is built on the store.
 
 use super::{Change, Engine, EngineError, Group, Standing};
-use crate::Revision;
+use crate::{OpenError, Revision};
 
 /// Keeps nothing; the store's memory is all there is.
 pub(crate) struct Volatile;
@@ -9,11 +9,11 @@ pub(crate) struct Volatile;
 // === impl Volatile ===
 
 impl Engine for Volatile {
-    fn standing(&mut self) -> Result<Standing, EngineError> {
+    fn standing(&mut self) -> Result<Standing, OpenError> {
         Ok(Standing::default())
     }
 
-    fn changes(&mut self, _each: &mut dyn FnMut(Change)) -> Result<(), EngineError> {
+    fn changes(&mut self, _each: &mut dyn FnMut(Change)) -> Result<(), OpenError> {
         Ok(())
     }
 
