@@ -1,1 +1,9 @@
-//! One packet through one kernel program, table driven.
+//! One packet through one kernel program, by `BPF_PROG_TEST_RUN`: tables, and random packets against the host's model.
+//!
+//! Needs root, because it loads programs into the kernel; nothing is attached to any link.
+#![cfg(test)]
+
+mod counting;
+mod independent;
+mod random;
+mod subject;

@@ -62,7 +62,7 @@ const DESTINATION_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 const VLAN: u16 = 0x8100;
 const PROVIDER_VLAN: u16 = 0x88a8;
 
-/// A TCP segment without flags or data: `tcp("10.0.0.1:4000 -> 10.96.0.1:80")`, `tcp("[fd00::1]:4000 -> [fd00::2]:80")`.
+/// A TCP segment without flags or data: `tcp("10.0.0.1:4000 -> 10.96.0.1:80")`, and `[fd00::1]:4000` for IPv6.
 #[track_caller]
 #[must_use]
 pub fn tcp(flow: &str) -> Packet {

@@ -109,7 +109,8 @@ fn network(slice: &LaxNetSlice<'_>) -> (&'static str, String) {
         }
         LaxNetSlice::Ipv6(ip) => {
             let header = ip.header().to_header();
-            let extensions: Vec<_> = ip.extensions().clone().into_iter().collect();
+            // Not one by one: the crate's iterator reads beyond the end of a chain that breaks off.
+            let extensions = ip.extensions().slice();
             let values = format!(
                 "{} -> {}, next {}, length {}, hops {}, class {:#04x}, label {:#07x}, extensions {extensions:02x?}",
                 header.source_addr(),
