@@ -205,7 +205,8 @@ impl<'a> Walk<'a> {
             seen.push(name);
             let step = Step::Field(object, name);
             let value = self.step(step, Some(field.ty), |value| access.next_value_seed(value))?;
-            if !value.is_null() && !(field.omit_empty && is_empty(&value)) {
+            let is_left_out = value.is_null() || (field.omit_empty && is_empty(&value));
+            if !is_left_out {
                 document.insert(name.clone(), value);
             }
         }
