@@ -1,1 +1,40 @@
-//! The built-in controllers, one module each.
+//! The built-in controllers, one module each. They know the API server through a [`kube::Client`] alone, and each
+//! other not at all: they meet in the API.
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client) -> Result<(), sheave_controllers::UnknownController> {
+//! use sheave_controllers::{CancellationToken, Options};
+//!
+//! let options = Options { controllers: "*,-cronjob-controller".parse()?, ..Options::default() };
+//! let shutdown = CancellationToken::new();
+//! let controllers = tokio::spawn(sheave_controllers::run(client, options, shutdown.clone()));
+//! // ... and at the end:
+//! shutdown.cancel();
+//! let _ = controllers.await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod deployment;
+mod object;
+mod options;
+mod registry;
+mod replica_set;
+pub mod runtime;
+
+use kube::Client;
+pub use tokio_util::sync::CancellationToken;
+
+pub use crate::options::{Options, Selection, UnknownController};
+use crate::runtime::manager::Manager;
+
+/// Runs the selected controllers until `shutdown` is cancelled; returns when every run in progress is done.
+///
+/// Nothing that a controller meets ends this early: failures are logged, counted and retried.
+pub async fn run(client: Client, options: Options, shutdown: CancellationToken) {
+    let mut manager = Manager::new(client, options.clock.clone(), options.metrics.clone());
+    for registration in registry::ALL.iter().filter(|registration| options.controllers.includes(registration)) {
+        (registration.register)(&mut manager, &options, registration.name);
+    }
+    manager.until(shutdown).await;
+}
