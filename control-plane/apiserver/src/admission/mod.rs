@@ -1,0 +1,83 @@
+//! Built-in admission: what the cluster's rules add to a write, and what they forbid.
+//!
+//! The steps run in upstream's order. Each is one function over a [`Review`]; webhooks would be further steps.
+
+mod namespace;
+mod priority;
+mod service_account;
+mod tolerations;
+
+use sheave_api::Document;
+use sheave_api::kind::Kind;
+use sheave_store::{Operation, Store};
+
+use crate::authn::Identity;
+use crate::call::Call;
+use crate::status::StatusError;
+
+/// A write under review.
+pub(crate) struct Review<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) kind: &'a Kind,
+    /// The subresource written, if any.
+    pub(crate) subresource: Option<&'a str>,
+    pub(crate) identity: &'a Identity,
+    /// The namespace of the object; none for cluster scope.
+    pub(crate) namespace: Option<&'a str>,
+    pub(crate) dry_run: bool,
+}
+
+// === impl Review ===
+
+impl<'a> Review<'a> {
+    pub(crate) fn of(call: &'a Call, dry_run: bool) -> Self {
+        Self {
+            store: &call.server.store,
+            kind: &call.stored_kind,
+            subresource: call.path.subresource.as_deref(),
+            identity: &call.identity,
+            namespace: call.namespace(),
+            dry_run,
+        }
+    }
+
+    fn is(&self, group: &str, kind: &str) -> bool {
+        self.kind.gvk.group == group && self.kind.gvk.kind == kind
+    }
+
+    fn is_whole_pod(&self) -> bool {
+        self.is("", "Pod") && self.subresource.is_none()
+    }
+}
+
+/// Reviews a new object and completes it. The operations that come back must hold when it is committed.
+pub(crate) async fn admit_create(review: &Review<'_>, object: &mut Document) -> Result<Vec<Operation>, StatusError> {
+    let conditions = namespace::admit_create(review, object)?;
+    if review.is_whole_pod() {
+        service_account::admit_create(review, object).await?;
+        tolerations::admit(object);
+        priority::admit_create(review, object)?;
+    }
+    if review.is("scheduling.k8s.io", "PriorityClass") {
+        priority::admit_class(review, object)?;
+    }
+    Ok(conditions)
+}
+
+/// Reviews a changed object.
+pub(crate) async fn admit_update(
+    review: &Review<'_>,
+    object: &mut Document,
+    old: &Document,
+) -> Result<Vec<Operation>, StatusError> {
+    let _ = old;
+    if review.is_whole_pod() {
+        tolerations::admit(object);
+    }
+    Ok(Vec::new())
+}
+
+/// Reviews a deletion.
+pub(crate) fn admit_delete(review: &Review<'_>, old: &Document) -> Result<(), StatusError> {
+    namespace::admit_delete(review, old)
+}

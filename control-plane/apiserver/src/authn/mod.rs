@@ -1,0 +1,5 @@
+//! Who is asking.
+
+mod identity;
+
+pub use identity::{Identity, UserInfo};

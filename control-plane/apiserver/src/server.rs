@@ -1,0 +1,172 @@
+//! The API server: a store, a registry, and what is derived from both.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use sheave_api::Document;
+use sheave_api::kind::Kind;
+use sheave_api::registry::Registry;
+use sheave_store::{Operation, Revision, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::authn::Identity;
+use crate::body::{BoxError, ResponseBody};
+use crate::bootstrap::{self, BootstrapError};
+use crate::call::Call;
+use crate::keys;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::read::EventCache;
+use crate::serve;
+use crate::status::StatusError;
+
+/// The Kubernetes API over a store. Cloning gives another handle to the same server.
+///
+/// As a `tower::Service` it answers requests from wherever they come; it is the only writer to its store.
+#[derive(Clone)]
+pub struct ApiServer {
+    inner: Arc<Inner>,
+}
+
+/// A client inside this process: requests go straight to the handlers, on behalf of one identity.
+#[derive(Clone)]
+struct InProcess {
+    server: ApiServer,
+    identity: Identity,
+}
+
+/// What every request shares.
+pub(crate) struct Inner {
+    pub(crate) store: Arc<Store>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) options: Options,
+    pub(crate) metrics: Metrics,
+    /// Ends watches and other long requests.
+    pub(crate) shutdown: CancellationToken,
+    /// Shared watch events, by the prefix under which a kind is stored.
+    events: HashMap<String, Arc<EventCache>>,
+}
+
+// === impl ApiServer ===
+
+impl ApiServer {
+    /// A server over `store`, which must have been opened with [`store_options`](crate::store_options). The objects that
+    /// every cluster has from the start are there when it returns.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub async fn start(store: Arc<Store>, options: Options) -> Result<Self, BootstrapError> {
+        let server = Self::new(store, options);
+        bootstrap::bootstrap(&server).await?;
+        Ok(server)
+    }
+
+    fn new(store: Arc<Store>, options: Options) -> Self {
+        let registry = Arc::new(Registry::builtin());
+        let events = registry.kinds().map(|kind| (keys::kind_prefix(kind), Arc::default())).collect();
+        let inner =
+            Inner { store, registry, options, metrics: Metrics::default(), shutdown: CancellationToken::new(), events };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A client in this process that acts as `identity`: no TCP, no TLS, no token.
+    #[must_use]
+    pub fn client(&self, identity: Identity) -> kube::Client {
+        kube::Client::new(InProcess { server: self.clone(), identity }, "default")
+    }
+
+    /// Answers one request. Whatever the request is, the answer is a response.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        serve::serve(&self.inner, request).await
+    }
+
+    /// Ends watches and refuses long requests; others go on to their end.
+    pub fn drain(&self) {
+        self.inner.shutdown.cancel();
+    }
+}
+
+impl<B> tower::Service<Request<B>> for ApiServer
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move { Ok(server.handle(request).await) })
+    }
+}
+
+// === impl InProcess ===
+
+impl<B> tower::Service<Request<B>> for InProcess
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        request.extensions_mut().insert(self.identity.clone());
+        self.server.call(request)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// The shared events of a kind.
+    pub(crate) fn events_of(&self, kind: &Kind) -> Arc<EventCache> {
+        self.events.get(&keys::kind_prefix(kind)).cloned().unwrap_or_default()
+    }
+
+    /// Waits until what is derived from objects of `kind` has seen `revision`.
+    pub(crate) async fn caught_up(&self, kind: &Kind, revision: Revision) {
+        let _ = (kind, revision);
+        std::future::ready(()).await;
+    }
+
+    /// The operations that reserve what a new or changed object needs for itself alone, such as a service's addresses.
+    pub(crate) fn reserve(
+        &self,
+        call: &Call,
+        object: &mut Document,
+        old: Option<&Document>,
+        dry_run: bool,
+    ) -> Result<Vec<Operation>, StatusError> {
+        let _ = (call, object, old, dry_run);
+        Ok(Vec::new())
+    }
+
+    /// The operations that give back what a removed object had reserved.
+    pub(crate) fn released(&self, call: &Call, object: &Document) -> Vec<Operation> {
+        let _ = (call, object);
+        Vec::new()
+    }
+}

@@ -1,0 +1,4 @@
+//! The API server as its clients see it, in process: kube-rs for what it can say, raw requests for the wire.
+
+mod objects;
+mod support;
