@@ -162,7 +162,7 @@ impl Suite {
         match self {
             Self::Unit | Self::E2e | Self::Fuzz => &[],
             Self::Packet => &["packet-tests"],
-            Self::Netns => &["netns-tests", "test-support"],
+            Self::Netns => &["netns-tests", "test-support", "testbed"],
             Self::Api => &["api-tests"],
         }
     }

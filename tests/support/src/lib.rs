@@ -1,4 +1,8 @@
-//! Test hosts in network namespaces, packet builder, program runner.
+//! What the tests share: hosts in namespaces, a packet builder, a program runner, `eventually!`.
 
+pub mod eventually;
 pub mod packet;
 pub mod program;
+pub mod requirement;
+
+pub use testbed;
