@@ -3,6 +3,7 @@
 mod creates;
 mod etcd;
 mod lists;
+mod scheduler;
 mod server;
 mod watches;
 
@@ -35,6 +36,7 @@ pub(crate) async fn run(quick: bool) -> Result<Report> {
         Amount { runs: 10, duration: Duration::from_secs(1), pods: 10_000, watchers: 1_000 }
     };
     let mut report = Report::new("Control plane", "cargo xtask bench control-plane");
+    scheduler::run(&mut report, amount)?;
     start(&mut report, amount).await?;
     idle(&mut report).await?;
     creates::run(&mut report, amount).await?;

@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sheave-store", &[]),
     ("sheave-apiserver", &["sheave-api", "sheave-patch", "sheave-store"]),
     ("sheave-controllers", &[]),
-    ("sheave-scheduler", &[]),
+    ("sheave-scheduler", &["sheave-api"]),
     ("sheave", &["sheave-api", "sheave-apiserver", "sheave-controllers", "sheave-scheduler", "sheave-store"]),
     ("testbed", &[]),
     ("test-support", &["dataplane-common", "testbed"]),
@@ -28,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("netns-tests", &[]),
     ("api-tests", &["sheave-apiserver", "sheave-store"]),
     ("simulated-nodes", &[]),
-    ("benchmarks", &[]),
+    ("benchmarks", &["sheave-scheduler"]),
     // Must build on a machine that has nothing but Rust, because it installs the rest: no protoc, no kernel crate.
     ("xtask", &["ebpf-toolchain"]),
 ];
