@@ -88,3 +88,44 @@ impl ChecksumUpdate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_examples_of_rfc_1624_come_out_right() {
+        // Section 4: HC = 0xdd2f, m = 0x5555, m' = 0x3285 give 0x0000, where RFC 1141's method gives 0xffff.
+        let update = ChecksumUpdate::new().replace([0x55, 0x55], [0x32, 0x85]);
+        assert_eq!(update.apply(U16::new(0xdd2f)).get(), 0x0000);
+    }
+
+    #[test]
+    fn replacing_words_by_themselves_changes_nothing() {
+        let update = ChecksumUpdate::new().replace([10, 0, 0, 1], [10, 0, 0, 1]);
+        for checksum in [0x0000, 0x0001, 0x1234, 0xfffe] {
+            assert_eq!(update.apply(U16::new(checksum)).get(), checksum, "{checksum:#06x}");
+        }
+    }
+
+    #[test]
+    fn a_udp_checksum_of_zero_stays_and_none_becomes_zero() {
+        let update = ChecksumUpdate::new().replace([0x55, 0x55], [0x32, 0x85]);
+        for (before, after) in [(0, 0), (0xdd2f, 0xffff)] {
+            assert_eq!(update.apply_udp(U16::new(before)).get(), after, "{before:#06x}");
+        }
+    }
+
+    #[test]
+    fn the_largest_change_does_not_overflow() {
+        let update = (0..1000).fold(ChecksumUpdate::new(), |update, _| update.replace([0; 16], [0xff; 16]));
+        // Each word adds 0xffff twice, which is zero in one's complement.
+        assert_eq!(update.apply(U16::new(0x1234)).get(), 0x1234);
+    }
+
+    #[test]
+    fn an_odd_byte_is_padded_behind() {
+        assert_eq!(checksum(&[0x12]), !0x1200);
+        assert_eq!(checksum(&[]), 0xffff);
+    }
+}

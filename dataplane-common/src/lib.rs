@@ -8,6 +8,8 @@
 //! generic path over [`Ipv4`] and [`Ipv6`]), [`Transport`]. [`classify`] takes all three and names the result.
 #![cfg_attr(not(test), no_std)]
 
+#[cfg(test)]
+mod against_etherparse;
 mod bytes;
 mod checksum;
 mod classify;
