@@ -3,4 +3,5 @@
 pub mod loader;
 pub mod maps;
 mod object;
+pub mod probe;
 pub mod rights;

@@ -5,5 +5,6 @@
 
 mod counting;
 mod independent;
+mod probing;
 mod random;
 mod subject;

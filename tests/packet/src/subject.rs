@@ -14,14 +14,9 @@ pub(crate) struct Subject {
 // === impl Subject ===
 
 impl Subject {
-    /// Loads the programs. Without the rights for it, says so and returns nothing, or fails if `CI=true`.
+    /// Loads the programs, or nothing where [`may_run`] says no.
     pub(crate) fn load() -> Option<Self> {
-        if let Err(missing) = rights::require(&rights::DATAPLANE) {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "packet tests must run here: {missing}");
-            println!("skipped: {missing}");
-            return None;
-        }
-        Some(Self { dataplane: Dataplane::load().unwrap() })
+        may_run().then(|| Self { dataplane: Dataplane::load().unwrap() })
     }
 
     /// Sends a packet and checks that it passes unchanged and is counted once, as `expected` and nothing else; and
@@ -53,6 +48,14 @@ impl Subject {
     pub(crate) fn counts(&self) -> Vec<(Statistic, u64)> {
         self.dataplane.packet_counts().unwrap().nonzero().unwrap()
     }
+}
+
+/// Whether this process may load programs. If not, says what is missing, and fails if `CI=true`.
+pub(crate) fn may_run() -> bool {
+    let Err(missing) = rights::require(&rights::DATAPLANE) else { return true };
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "packet tests must run here: {missing}");
+    println!("skipped: {missing}");
+    false
 }
 
 /// By how much counters grew.
