@@ -16,6 +16,7 @@ pub use error::{BodyError, DecodeError, Finding, FindingKind, strict_error};
 
 use crate::Document;
 use crate::kind::GroupVersionKind;
+use crate::protobuf::{self, ProtobufError};
 use crate::registry::Registry;
 use crate::schema::{Arena, TypeId};
 use walk::Walk;
@@ -42,6 +43,8 @@ pub enum Format {
     Json,
     /// `application/yaml`. One document; JSON is YAML too.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
 }
 
 /// A document and what was found on the way to it.
@@ -76,12 +79,10 @@ pub fn object(
     let Some(ty) = registry.type_of(expected) else {
         return Err(BodyError::NotRegistered { kind: expected.kind.clone(), api_version: expected.api_version() });
     };
-    let decoded = typed(registry.schema(), ty, body, format);
-    let actual = match &decoded {
-        Ok(decoded) => type_meta(&decoded.document, expected),
-        Err(DecodeError::Syntax(reason)) => return Err(BodyError::unrecognized(expected, reason, body)),
-        Err(_) => untyped(body, format).map_or_else(|_| expected.clone(), |raw| type_meta(&raw.document, expected)),
-    };
+    let (actual, decoded) = read(registry, expected, ty, body, format);
+    if let Err(DecodeError::Syntax(reason)) = &decoded {
+        return Err(BodyError::unrecognized(expected, reason, body));
+    }
     check_kind(registry, expected, ty, &actual)?;
     let Decoded { mut document, findings } =
         decoded.map_err(|error| BodyError::unhandled(&actual, expected, error.to_string()))?;
@@ -113,7 +114,7 @@ pub fn typed(arena: &Arena, ty: TypeId, body: &[u8], format: Format) -> Result<D
 /// Decodes a body of any shape, such as a patch. `null` and empty values stay: in a patch they mean something.
 ///
 /// # Errors
-/// When the body is not of its format.
+/// When the body is not of its format, or that format is protobuf: its messages cannot be read without their type.
 pub fn untyped(body: &[u8], format: Format) -> Result<Decoded, DecodeError> {
     decode(Walk::new(&Arena::default()), None, body, format)
 }
@@ -139,17 +140,48 @@ fn decode(mut walk: Walk<'_>, ty: Option<TypeId>, body: &[u8], format: Format) -
             walk.read_yaml_numbers();
             walk.run(ty, serde_yaml_ng::Deserializer::from_slice(body)).map_err(|error| format!("yaml: {error}"))
         }
+        Format::Protobuf => {
+            let ty = ty.ok_or_else(|| DecodeError::Syntax(ProtobufError::NoProtobuf.to_string()))?;
+            let envelope = protobuf::open(body).map_err(|error| DecodeError::Syntax(error.to_string()))?;
+            let raw = protobuf::decode(ty, envelope.message).map_err(|error| DecodeError::Type(error.to_string()))?;
+            walk.run(Some(ty), raw).map_err(|error| error.to_string())
+        }
     };
     walk.finish(result)
 }
 
-/// `apiVersion` and `kind` of a document; what it leaves out is as expected.
+/// The body's own group, version and kind, and what it holds.
+fn read(
+    registry: &Registry,
+    expected: &GroupVersionKind,
+    ty: TypeId,
+    body: &[u8],
+    format: Format,
+) -> (GroupVersionKind, Result<Decoded, DecodeError>) {
+    let decoded = typed(registry.schema(), ty, body, format);
+    let actual = match (&decoded, format) {
+        (_, Format::Protobuf) => protobuf::open(body)
+            .map_or_else(|_| expected.clone(), |envelope| actual_kind(envelope.api_version, envelope.kind, expected)),
+        (Ok(decoded), _) => type_meta(&decoded.document, expected),
+        // The rules of the type may have failed because the body is of another type.
+        (Err(_), _) => {
+            untyped(body, format).map_or_else(|_| expected.clone(), |raw| type_meta(&raw.document, expected))
+        }
+    };
+    (actual, decoded)
+}
+
 fn type_meta(document: &Document, expected: &GroupVersionKind) -> GroupVersionKind {
-    let text = |field: &str| document.get(field).and_then(Document::as_str).filter(|text| !text.is_empty());
-    let kind = text("kind").unwrap_or(&expected.kind);
-    match text("apiVersion") {
-        Some(api_version) => GroupVersionKind::from_api_version(api_version, kind),
-        None => GroupVersionKind { kind: kind.to_owned(), ..expected.clone() },
+    let text = |field: &str| document.get(field).and_then(Document::as_str).unwrap_or_default();
+    actual_kind(text("apiVersion"), text("kind"), expected)
+}
+
+/// What a body says that it is; what it leaves out is as expected.
+fn actual_kind(api_version: &str, kind: &str, expected: &GroupVersionKind) -> GroupVersionKind {
+    let kind = if kind.is_empty() { &expected.kind } else { kind };
+    match api_version {
+        "" => GroupVersionKind { kind: kind.to_owned(), ..expected.clone() },
+        api_version => GroupVersionKind::from_api_version(api_version, kind),
     }
 }
 

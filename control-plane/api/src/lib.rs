@@ -11,6 +11,7 @@ pub mod field;
 pub mod int_or_percent;
 pub mod kind;
 pub mod names;
+pub mod protobuf;
 pub mod quantity;
 pub mod registry;
 pub mod schema;

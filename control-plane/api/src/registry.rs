@@ -6,6 +6,8 @@
 mod builtin;
 mod row;
 
+pub(crate) use row::builtin_type;
+
 use std::sync::Arc;
 
 use crate::kind::{GroupVersionKind, Kind, Subresource};
@@ -113,7 +115,7 @@ impl Registry {
     /// body that is no kind of its own (`DeleteOptions`, `Scale`, `Status`).
     #[must_use]
     pub fn type_of(&self, gvk: &GroupVersionKind) -> Option<TypeId> {
-        self.kind(gvk).map(|kind| kind.schema).or_else(|| row::builtin_type(&self.schema, gvk))
+        self.kind(gvk).map(|kind| kind.schema).or_else(|| builtin_type(&self.schema, gvk))
     }
 }
 

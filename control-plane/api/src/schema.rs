@@ -181,6 +181,17 @@ impl Arena {
         &self.types[id.0 as usize]
     }
 
+    /// The type behind `id`; none when `id` is from a larger arena.
+    #[must_use]
+    pub fn try_get(&self, id: TypeId) -> Option<&Type> {
+        self.types.get(id.0 as usize)
+    }
+
+    /// Every type, named or not.
+    pub fn types(&self) -> impl Iterator<Item = (TypeId, &Type)> {
+        (0..).map(TypeId).zip(&self.types)
+    }
+
     /// The definition called `name`, such as `io.k8s.api.core.v1.Pod`.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<TypeId> {

@@ -100,7 +100,7 @@ pub(super) const fn cluster(kind: &'static str, plural: &'static str) -> Row {
 
 /// The type of a built-in document: `rbac.authorization.k8s.io/v1 Role` is `io.k8s.api.rbac.v1.Role`, and options and
 /// replies that every group shares are in the meta package.
-pub(super) fn builtin_type(arena: &Arena, gvk: &GroupVersionKind) -> Option<TypeId> {
+pub(crate) fn builtin_type(arena: &Arena, gvk: &GroupVersionKind) -> Option<TypeId> {
     let GroupVersionKind { group, version, kind } = gvk;
     let package = match group.split('.').next() {
         None | Some("") => "core",
