@@ -16,6 +16,7 @@
 //! ```
 
 mod deployment;
+mod endpoints;
 mod object;
 mod options;
 mod registry;

@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::runtime::manager::Manager;
-use crate::{deployment, replica_set};
+use crate::{deployment, endpoints, replica_set};
 
 /// One controller.
 pub(crate) struct Registration {
@@ -30,5 +30,20 @@ pub(crate) const ALL: &[Registration] = &[
         name: "replicationcontroller-controller",
         aliases: &["replicationcontroller"],
         register: |manager, _, name| replica_set::register_replication_controllers(manager, name),
+    },
+    Registration {
+        name: "endpoints-controller",
+        aliases: &["endpoint"],
+        register: |manager, _, name| endpoints::legacy::register(manager, name),
+    },
+    Registration {
+        name: "endpointslice-controller",
+        aliases: &["endpointslice"],
+        register: |manager, _, name| endpoints::slices::register(manager, name),
+    },
+    Registration {
+        name: "endpointslice-mirroring-controller",
+        aliases: &["endpointslicemirroring"],
+        register: |manager, _, name| endpoints::mirroring::register(manager, name),
     },
 ];
