@@ -4,5 +4,6 @@ pub mod eventually;
 pub mod packet;
 pub mod program;
 pub mod requirement;
+pub mod traffic;
 
 pub use testbed;

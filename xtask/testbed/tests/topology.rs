@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a step of a test that fails is a panic with its message")]
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use test_support::traffic::{echo_by_tcp, echo_by_udp};
 use test_support::{eventually, require_root};
 use testbed::{Host, Mtu, NetworkNamespace, Offload, Profile, Topology};
 
@@ -23,13 +23,17 @@ fn every_host_reaches_every_other_by_tcp_and_udp_over_both_families() {
     for from in hosts {
         for to in hosts.into_iter().filter(|to| to.name() != from.name()) {
             for address in to.addresses().ips() {
-                assert_eq!(echo_by_tcp(from, to, address), b"hello", "TCP {} to {address}", from.name());
-                assert_eq!(echo_by_udp(from, to, address).unwrap(), b"hello", "UDP {} to {address}", from.name());
+                for bytes in [vec![1], vec![2; 20_000]] {
+                    let case = format!("{} bytes from {} to {address}", bytes.len(), from.name());
+                    assert_eq!(echo_by_tcp(from, to, address, &bytes, PATIENCE).expect(&case), bytes, "TCP, {case}");
+                    assert_eq!(echo_by_udp(from, to, address, &bytes, PATIENCE).expect(&case), bytes, "UDP, {case}");
+                }
             }
         }
     }
     for address in topology.server().addresses().ips() {
-        assert_eq!(echo_by_tcp(topology.client(), topology.server(), address), b"hello", "{address}");
+        let (client, server) = (topology.client(), topology.server());
+        assert_eq!(echo_by_tcp(client, server, address, b"hello", PATIENCE).unwrap(), b"hello", "{address}");
     }
 }
 
@@ -54,7 +58,8 @@ fn on_the_wire_packets_are_cut_to_the_mtu_and_with_offload_they_are_not() {
     let (sent, mtu) = (vec![7; 500_000], 1400);
     for (profile, cut) in [(Profile::Wire, true), (Profile::Fast, false)] {
         let topology = Topology::builder("mtu").profile(profile).mtu(Mtu(mtu)).nodes(2).build().unwrap();
-        assert_eq!(transfer(topology.node(1), topology.node(2), &sent).len(), sent.len());
+        let (from, to) = (topology.node(1), topology.node(2));
+        assert_eq!(echo_by_tcp(from, to, to.addresses().ipv4.into(), &sent, PATIENCE).unwrap().len(), sent.len());
         let packets = packets_received(topology.fabric(), "n1");
         assert_eq!(packets * u64::from(mtu) >= 500_000, cut, "{packets} packets, {profile:?}");
     }
@@ -78,13 +83,13 @@ fn a_node_that_is_cut_off_is_silent_for_all_until_it_is_connected_again() {
     let (one, two, three) = (topology.node(1), topology.node(2), topology.node(3));
     let to_one: IpAddr = one.addresses().ipv4.into();
     let to_three: IpAddr = three.addresses().ipv4.into();
-    assert!(echo_by_udp(two, one, to_one).is_some());
+    assert_eq!(echo_by_udp(two, one, to_one, b"a", PATIENCE).unwrap(), b"a");
     one.cut_off().unwrap();
-    assert_eq!(echo_by_udp(two, one, to_one), None, "n1 still hears");
-    assert_eq!(echo_by_udp(one, three, to_three), None, "n1 still speaks");
-    assert!(echo_by_udp(two, three, to_three).is_some(), "the others are cut off too");
+    assert!(echo_by_udp(two, one, to_one, b"a", SILENCE).is_err(), "n1 still hears");
+    assert!(echo_by_udp(one, three, to_three, b"a", SILENCE).is_err(), "n1 still speaks");
+    assert_eq!(echo_by_udp(two, three, to_three, b"a", PATIENCE).expect("the others are cut off too"), b"a");
     one.reconnect().unwrap();
-    eventually!(within: 10s, echo_by_udp(two, one, to_one), "n1 is still cut off");
+    eventually!(within: 10s, echo_by_udp(two, one, to_one, b"a", SILENCE), "n1 is still cut off");
 }
 
 #[tokio::test]
@@ -110,59 +115,8 @@ fn two_topologies_side_by_side_do_not_see_each_other() {
     let address = first.node(1).addresses().ipv4.into();
     assert_eq!(second.node(1).addresses().ips()[0], address, "they have the same addresses");
     // The echo server runs in the first only: somebody who crossed over would be answered.
-    assert_eq!(echo_by_udp(second.client(), first.node(1), address), None);
-    assert!(echo_by_udp(first.client(), first.node(1), address).is_some());
-}
-
-/// Sends five bytes to a host that sends them back.
-fn echo_by_tcp(from: &Host, to: &Host, address: IpAddr) -> Vec<u8> {
-    let listener = to.run(|| TcpListener::bind((address, 0))).unwrap();
-    let server = listener.local_addr().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let (mut connection, _) = listener.accept().unwrap();
-            let mut bytes = [0; 5];
-            connection.read_exact(&mut bytes).unwrap();
-            connection.write_all(&bytes).unwrap();
-        });
-        let mut connection = from.run(|| TcpStream::connect_timeout(&server, PATIENCE)).unwrap();
-        connection.set_read_timeout(Some(PATIENCE)).unwrap();
-        connection.write_all(b"hello").unwrap();
-        let mut reply = Vec::new();
-        connection.read_to_end(&mut reply).unwrap();
-        reply
-    })
-}
-
-/// Sends five bytes to a host that sends them back; nothing when they do not come back soon.
-fn echo_by_udp(from: &Host, to: &Host, address: IpAddr) -> Option<Vec<u8>> {
-    let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
-    let server = to.run(|| UdpSocket::bind((any, 0))).unwrap();
-    let port = server.local_addr().unwrap().port();
-    let client = from.run(|| UdpSocket::bind((any, 0))).unwrap();
-    server.set_read_timeout(Some(SILENCE)).unwrap();
-    client.set_read_timeout(Some(SILENCE)).unwrap();
-    let mut buffer = [0; 64];
-    client.send_to(b"hello", (address, port)).ok()?;
-    let (length, sender) = server.recv_from(&mut buffer).ok()?;
-    server.send_to(&buffer[..length], sender).ok()?;
-    let length = client.recv(&mut buffer).ok()?;
-    Some(buffer[..length].to_vec())
-}
-
-/// Sends many bytes by TCP, and gives those that arrive.
-fn transfer(from: &Host, to: &Host, bytes: &[u8]) -> Vec<u8> {
-    let listener = to.run(|| TcpListener::bind((to.addresses().ipv4, 0))).unwrap();
-    let server = listener.local_addr().unwrap();
-    std::thread::scope(|scope| {
-        let receiver = scope.spawn(move || {
-            let mut received = Vec::new();
-            listener.accept().unwrap().0.read_to_end(&mut received).unwrap();
-            received
-        });
-        from.run(|| TcpStream::connect_timeout(&server, PATIENCE)).unwrap().write_all(bytes).unwrap();
-        receiver.join().unwrap()
-    })
+    assert!(echo_by_udp(second.client(), first.node(1), address, b"a", SILENCE).is_err());
+    assert_eq!(echo_by_udp(first.client(), first.node(1), address, b"a", PATIENCE).unwrap(), b"a");
 }
 
 /// How many packets an interface has received, by proc_pid_net(5).
