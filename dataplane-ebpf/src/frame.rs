@@ -20,13 +20,27 @@ impl<'a> XdpFrame<'a> {
     pub(crate) const fn new(context: &'a XdpContext) -> Self {
         Self { context }
     }
+
+    /// The address behind the last directly readable byte.
+    ///
+    /// Volatile, so that the compiler cannot conclude one bounds check from another and leave it out: the verifier
+    /// follows no such conclusion. The pattern that it refused is `has(end)`, then `read(offset)` with an offset that
+    /// was compared with `end` and not with the frame ("invalid access to packet").
+    #[inline(always)]
+    fn end(&self) -> usize {
+        // SAFETY: the context is valid while the program runs.
+        let end = unsafe { &raw const (*self.context.ctx).data_end };
+        // SAFETY: as above.
+        let end = unsafe { end.read_volatile() };
+        end as usize
+    }
 }
 
 impl PacketBytes for XdpFrame<'_> {
     #[inline(always)]
     fn read<T: Wire>(&self, offset: usize) -> Option<&T> {
         let start = self.context.data() + offset;
-        if start + size_of::<T>() > self.context.data_end() {
+        if start + size_of::<T>() > self.end() {
             return None;
         }
         // SAFETY: the range was compared with the frame's end just above, any bytes are a value of `T`, and `T` may
@@ -36,7 +50,7 @@ impl PacketBytes for XdpFrame<'_> {
 
     #[inline(always)]
     fn has(&self, length: usize) -> bool {
-        if self.context.data() + length <= self.context.data_end() {
+        if self.context.data() + length <= self.end() {
             return true;
         }
         // SAFETY: the helper only reads the context, which is valid while the program runs.

@@ -369,3 +369,13 @@ fn packets_cut_at_every_boundary_are_counted_as_the_model_says() {
         }
     }
 }
+
+/// The kernel refuses programs at a million; a program that comes near loads on one kernel and not on the next.
+#[test]
+fn the_verifier_is_far_from_its_limit() {
+    let Some(subject) = Subject::load() else { return };
+    if let Some(instructions) = subject.verified_instructions() {
+        println!("{instructions} instructions");
+        assert!(instructions < 50_000, "the verifier followed {instructions} instructions");
+    }
+}

@@ -7,4 +7,5 @@ mod counting;
 mod independent;
 mod probing;
 mod random;
+mod runner;
 mod subject;

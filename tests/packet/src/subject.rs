@@ -39,6 +39,11 @@ impl Subject {
         run_xdp_frame(self.dataplane.xdp().unwrap(), frame)
     }
 
+    /// How many instructions the verifier followed, over all paths; kernels below 5.16 do not say.
+    pub(crate) fn verified_instructions(&self) -> Option<u32> {
+        self.dataplane.xdp().unwrap().info().unwrap().verified_instruction_count()
+    }
+
     /// One counter.
     pub(crate) fn count(&self, statistic: Statistic) -> u64 {
         self.dataplane.packet_counts().unwrap().get(statistic).unwrap()

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use aya::programs::{SchedClassifier, TestRun, Xdp};
+use aya::programs::{ProgramError, SchedClassifier, TestRun, Xdp};
 use aya::{TestRunOptions, TestRunResult};
 
 use crate::packet::{Packet, describe, difference};
@@ -53,9 +53,9 @@ pub enum ClassifierAction {
     Unknown(u32),
 }
 
-/// Bytes of poison in front of an XDP frame: as much metadata as the kernel allows (a multiple of 4 below 256 since
-/// kernel 6.3; 32 before).
-const POISON: usize = 32;
+/// Bytes of poison in front of an XDP frame, in the order in which they are tried. It travels as metadata, of which
+/// older kernels allow 32 bytes; 96 cover every tunnel's headers and leave 120 bytes of headroom.
+const POISON: [usize; 2] = [96, 32];
 
 /// Room behind the frame for what a program adds.
 const GROWTH: usize = 512;
@@ -79,17 +79,25 @@ pub fn run_xdp(program: &Xdp, packet: &Packet) -> Outcome<XdpAction> {
 #[track_caller]
 #[must_use]
 pub fn run_xdp_frame(program: &Xdp, frame: &[u8]) -> Outcome<XdpAction> {
-    // Poison travels as metadata, which lies directly in front of the frame. `bpf_xdp_adjust_head` moves metadata along
-    // when the frame grows and leaves its old place, then part of the frame, as it was.
-    let input = [&[0xff; POISON], frame].concat();
-    let context = xdp_context(POISON, input.len());
+    let mut tried = POISON.into_iter().map(|poison| run_poisoned(program, frame, poison));
+    match tried.find_map(Result::ok).map_or_else(|| run_poisoned(program, frame, 0), Ok) {
+        Ok(outcome) => outcome,
+        Err(error) => panic!("BPF_PROG_TEST_RUN on {} bytes: {error:?}", frame.len()),
+    }
+}
+
+/// Metadata lies directly in front of the frame. `bpf_xdp_adjust_head` moves it along when the frame grows, and leaves
+/// its old place, then part of the frame, as it was.
+fn run_poisoned(program: &Xdp, frame: &[u8], poison: usize) -> Result<Outcome<XdpAction>, ProgramError> {
+    let input = [vec![0xff; poison].as_slice(), frame].concat();
+    let context = xdp_context(poison, input.len());
     let mut output_context = context;
     let mut output = vec![0; input.len() + GROWTH];
-    let result = run(program, &input, &mut output, Some(&context), Some(&mut output_context));
+    let result = run(program, &input, &mut output, Some((&context, &mut output_context)))?;
     let start = word(&output_context, 0);
     let end = result.data_size_out as usize;
     let frame = output.get(start..end).unwrap_or_else(|| panic!("the kernel returned {start}..{end} of the frame"));
-    Outcome { action: XdpAction::from(result.return_value), frame: frame.to_vec() }
+    Ok(Outcome { action: XdpAction::from(result.return_value), frame: frame.to_vec() })
 }
 
 /// Runs a traffic control program on a packet. Headroom needs no poison: the kernel zeroes what such a program adds.
@@ -102,23 +110,25 @@ pub fn run_xdp_frame(program: &Xdp, frame: &[u8]) -> Outcome<XdpAction> {
 pub fn run_classifier(program: &SchedClassifier, packet: &Packet) -> Outcome<ClassifierAction> {
     let input = packet.bytes();
     let mut output = vec![0; input.len() + GROWTH];
-    let result = run(program, &input, &mut output, None, None);
+    let result = match run(program, &input, &mut output, None) {
+        Ok(result) => result,
+        Err(error) => panic!("BPF_PROG_TEST_RUN on {} bytes: {error:?}", input.len()),
+    };
     output.truncate(result.data_size_out as usize);
     Outcome { action: ClassifierAction::from(result.return_value), frame: output }
 }
 
-#[track_caller]
 fn run<P>(
     program: &P,
     input: &[u8],
     output: &mut [u8],
-    context: Option<&[u8]>,
-    output_context: Option<&mut [u8]>,
-) -> TestRunResult
+    context: Option<(&[u8], &mut [u8])>,
+) -> Result<TestRunResult, ProgramError>
 where
     P: for<'a> TestRun<Opts<'a> = TestRunOptions<'a>, Result = TestRunResult>,
 {
-    let options = TestRunOptions {
+    let (context, output_context) = context.unzip();
+    program.test_run(TestRunOptions {
         data_in: Some(input),
         data_out: Some(output),
         ctx_in: context,
@@ -126,11 +136,7 @@ where
         // Twice and more costs 18 ms per call: the kernel then measures time and yields.
         repeat: 1,
         ..TestRunOptions::new()
-    };
-    match program.test_run(options) {
-        Ok(result) => result,
-        Err(error) => panic!("BPF_PROG_TEST_RUN on {} bytes: {error}", input.len()),
-    }
+    })
 }
 
 /// `struct xdp_md`: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex, all `u32`. For a test
