@@ -6,6 +6,7 @@
 
 mod columns;
 pub mod decode;
+mod defaults;
 pub mod discovery;
 pub mod field;
 pub mod int_or_percent;

@@ -57,6 +57,13 @@ form!(
     ["example.com"]
 );
 form!(
+    SUBDOMAIN_WITH_UNDERSCORE,
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start \
+     and end with an alphanumeric character",
+    r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*",
+    ["example.com"]
+);
+form!(
     DNS_1035,
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and \
      end with an alphanumeric character",
@@ -137,6 +144,12 @@ pub fn dns_label(text: &str) -> Vec<String> {
 #[must_use]
 pub fn dns_subdomain(text: &str) -> Vec<String> {
     with_length(text, SUBDOMAIN_LENGTH, &SUBDOMAIN)
+}
+
+/// A DNS subdomain whose labels may begin with an underscore, as those of SRV records do.
+#[must_use]
+pub fn dns_subdomain_with_underscore(text: &str) -> Vec<String> {
+    with_length(text, SUBDOMAIN_LENGTH, &SUBDOMAIN_WITH_UNDERSCORE)
 }
 
 /// A DNS label that begins with a letter (RFC 1035): formerly names of services.

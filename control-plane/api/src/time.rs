@@ -25,11 +25,11 @@ pub fn format_micro(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// How long ago the time in `value` is, as a cell of `kubectl get`.
+/// How long ago the time in `value` is, as a cell of `kubectl get` (the printers use `HumanDuration`).
 #[must_use]
 pub fn age(value: &Document, now: Timestamp) -> String {
     match value.as_str().and_then(parse) {
-        Some(time) => short_human_duration(seconds_between(time, now)),
+        Some(time) => human_duration(seconds_between(time, now)),
         None => UNKNOWN.to_owned(),
     }
 }

@@ -1,8 +1,16 @@
 //! The columns and cells of `kubectl get`, as the printers of Kubernetes 1.32 to 1.35 make them.
 
+pub(crate) mod access;
+pub(crate) mod cluster;
+pub(crate) mod network;
+pub(crate) mod pod;
+pub(crate) mod storage;
+pub(crate) mod workloads;
+
 use jiff::Timestamp;
 
 use crate::Document;
+use crate::selector::LabelSelector;
 use crate::strategy::Column;
 use crate::time;
 use crate::view::View;
@@ -99,7 +107,6 @@ pub(crate) fn map(map: &Document) -> String {
 
 /// A `LabelSelector` object as text, or `<none>`.
 pub(crate) fn selector(selector: &Document) -> String {
-    use crate::selector::LabelSelector;
     if !selector.is_object() {
         return NONE.to_owned();
     }

@@ -1,13 +1,22 @@
 //! What the API server does to a document of a kind beside storing it.
 
+mod access;
+mod batch;
+mod cluster;
+mod pod;
+mod pod_subresources;
 mod rules;
+mod service;
+mod storage;
+mod workloads;
 
 use std::sync::Arc;
 
 use crate::Document;
 use crate::field::FieldError;
 
-use rules::{Generic, GenericCluster, strategy_of};
+pub(crate) use pod::qos_class;
+use rules::{Generic, strategy_of};
 
 /// Reads the value of a selectable field; empty where the object has none.
 pub type FieldReader = fn(&Document) -> String;
@@ -83,13 +92,97 @@ pub struct Column {
 /// The strategy of a built-in kind; that of a plain namespaced object where the kind has no rules of its own.
 #[must_use]
 pub fn strategy_for(group: &str, kind: &str) -> Arc<Strategy> {
-    Arc::new(match (group, kind) {
-        ("", "Namespace" | "Node" | "PersistentVolume" | "ComponentStatus")
-        | ("rbac.authorization.k8s.io", "ClusterRole" | "ClusterRoleBinding")
-        | ("scheduling.k8s.io" | "node.k8s.io" | "certificates.k8s.io" | "admissionregistration.k8s.io", _)
-        | ("flowcontrol.apiserver.k8s.io" | "apiregistration.k8s.io" | "apiextensions.k8s.io", _)
-        | ("storage.k8s.io", "StorageClass" | "VolumeAttachment" | "CSINode" | "CSIDriver" | "VolumeAttributesClass")
-        | ("networking.k8s.io", "IngressClass" | "ServiceCIDR" | "IPAddress") => strategy_of::<GenericCluster>(),
-        _ => strategy_of::<Generic>(),
+    let strategy = match group {
+        "" => core(kind),
+        "apps" => apps(kind),
+        "autoscaling" | "batch" | "policy" => batch_like(kind),
+        "events.k8s.io" if kind == "Event" => Some(strategy_of::<cluster::RegardingEvent>()),
+        "networking.k8s.io" | "discovery.k8s.io" => networking(kind),
+        "storage.k8s.io" => storage_group(kind),
+        "rbac.authorization.k8s.io" | "certificates.k8s.io" => access_like(kind),
+        "coordination.k8s.io" if kind == "Lease" => Some(strategy_of::<cluster::Lease>()),
+        "scheduling.k8s.io" if kind == "PriorityClass" => Some(strategy_of::<cluster::PriorityClass>()),
+        "node.k8s.io" if kind == "RuntimeClass" => Some(strategy_of::<cluster::RuntimeClass>()),
+        _ => None,
+    };
+    Arc::new(strategy.unwrap_or(const { strategy_of::<Generic>() }))
+}
+
+fn core(kind: &str) -> Option<Strategy> {
+    Some(match kind {
+        "ComponentStatus" => strategy_of::<cluster::ComponentStatus>(),
+        "ConfigMap" => strategy_of::<cluster::ConfigMap>(),
+        "Endpoints" => strategy_of::<service::Endpoints>(),
+        "Event" => strategy_of::<cluster::Event>(),
+        "LimitRange" => strategy_of::<cluster::LimitRange>(),
+        "Namespace" => strategy_of::<cluster::Namespace>(),
+        "Node" => strategy_of::<cluster::Node>(),
+        "PersistentVolume" => strategy_of::<storage::PersistentVolume>(),
+        "PersistentVolumeClaim" => strategy_of::<storage::PersistentVolumeClaim>(),
+        "Pod" => strategy_of::<pod::Pod>(),
+        "PodTemplate" => strategy_of::<pod::PodTemplate>(),
+        "ReplicationController" => strategy_of::<workloads::ReplicationController>(),
+        "ResourceQuota" => strategy_of::<cluster::ResourceQuota>(),
+        "Secret" => strategy_of::<cluster::Secret>(),
+        "Service" => strategy_of::<service::Service>(),
+        "ServiceAccount" => strategy_of::<cluster::ServiceAccount>(),
+        _ => return None,
+    })
+}
+
+fn apps(kind: &str) -> Option<Strategy> {
+    Some(match kind {
+        "ControllerRevision" => strategy_of::<workloads::ControllerRevision>(),
+        "DaemonSet" => strategy_of::<workloads::DaemonSet>(),
+        "Deployment" => strategy_of::<workloads::Deployment>(),
+        "ReplicaSet" => strategy_of::<workloads::ReplicaSet>(),
+        "StatefulSet" => strategy_of::<workloads::StatefulSet>(),
+        _ => return None,
+    })
+}
+
+fn batch_like(kind: &str) -> Option<Strategy> {
+    Some(match kind {
+        "CronJob" => strategy_of::<batch::CronJob>(),
+        "HorizontalPodAutoscaler" => strategy_of::<batch::HorizontalPodAutoscaler>(),
+        "Job" => strategy_of::<batch::Job>(),
+        "PodDisruptionBudget" => strategy_of::<batch::PodDisruptionBudget>(),
+        "Scale" => strategy_of::<batch::Scale>(),
+        _ => return None,
+    })
+}
+
+fn networking(kind: &str) -> Option<Strategy> {
+    Some(match kind {
+        "EndpointSlice" => strategy_of::<service::EndpointSlice>(),
+        "IPAddress" => strategy_of::<service::IpAddress>(),
+        "Ingress" => strategy_of::<service::Ingress>(),
+        "IngressClass" => strategy_of::<service::IngressClass>(),
+        "NetworkPolicy" => strategy_of::<service::NetworkPolicy>(),
+        "ServiceCIDR" => strategy_of::<service::ServiceCidr>(),
+        _ => return None,
+    })
+}
+
+fn storage_group(kind: &str) -> Option<Strategy> {
+    Some(match kind {
+        "CSIDriver" => strategy_of::<storage::CsiDriver>(),
+        "CSINode" => strategy_of::<storage::CsiNode>(),
+        "CSIStorageCapacity" => strategy_of::<storage::CsiStorageCapacity>(),
+        "StorageClass" => strategy_of::<storage::StorageClass>(),
+        "VolumeAttachment" => strategy_of::<storage::VolumeAttachment>(),
+        "VolumeAttributesClass" => strategy_of::<storage::VolumeAttributesClass>(),
+        _ => return None,
+    })
+}
+
+fn access_like(kind: &str) -> Option<Strategy> {
+    Some(match kind {
+        "CertificateSigningRequest" => strategy_of::<access::CertificateSigningRequest>(),
+        "ClusterRole" => strategy_of::<access::ClusterRole>(),
+        "ClusterRoleBinding" => strategy_of::<access::ClusterRoleBinding>(),
+        "Role" => strategy_of::<access::Role>(),
+        "RoleBinding" => strategy_of::<access::RoleBinding>(),
+        _ => return None,
     })
 }

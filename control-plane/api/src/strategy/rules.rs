@@ -84,14 +84,7 @@ pub(crate) trait Rules {
 /// A kind with nothing of its own.
 pub(crate) struct Generic;
 
-/// A kind of the cluster with nothing of its own.
-pub(crate) struct GenericCluster;
-
 impl Rules for Generic {}
-
-impl Rules for GenericCluster {
-    const SCOPE: Scope = Scope::Cluster;
-}
 
 /// The strategy that follows `R`.
 pub(crate) const fn strategy_of<R: Rules>() -> Strategy {
@@ -129,7 +122,9 @@ fn prepare_update<R: Rules>(new: &mut Document, old: &Document) {
         new.copy_from(old, "status");
     }
     R::prepare_update(new, old);
-    count_generation::<R>(new, old);
+    if let Generation::Tracks(paths) = R::GENERATION {
+        count_generation(new, old, paths);
+    }
 }
 
 /// Everything outside metadata and status is the stored object's.
@@ -150,8 +145,8 @@ pub(crate) fn keep_only(new: &mut Document, old: &Document, kept: &[&str]) {
     }
 }
 
-fn count_generation<R: Rules>(new: &mut Document, old: &Document) {
-    let Generation::Tracks(paths) = R::GENERATION else { return };
+/// One more than the stored object's generation where one of these fields changed.
+pub(crate) fn count_generation(new: &mut Document, old: &Document, paths: &[&str]) {
     if paths.iter().any(|path| !equivalent(new.at(path), old.at(path))) {
         let generation = old.int("metadata.generation").unwrap_or_default();
         new.put("metadata.generation", generation.saturating_add(1));

@@ -4,7 +4,12 @@
 
 pub(crate) mod labels;
 pub(crate) mod metadata;
+pub(crate) mod net;
 pub(crate) mod place;
+pub(crate) mod pod;
+pub(crate) mod resources;
+pub(crate) mod storage;
+pub(crate) mod volume_sources;
 
 use crate::Document;
 use crate::field::{Errors, FieldError};
@@ -93,4 +98,26 @@ pub(crate) fn port_number(place: &Place<'_>, errors: &mut Errors) {
     for reason in names::port_number(place.int().unwrap_or_default()) {
         errors.invalid_int(place, reason);
     }
+}
+
+/// What differs between two objects, a line for each field before and after, cut where it gets long.
+pub(crate) fn difference(old: &Document, new: &Document) -> String {
+    const LINES: usize = 40;
+    const LINE_LENGTH: usize = 400;
+    let names = old.as_object().into_iter().chain(new.as_object()).flatten().map(|(name, _)| name);
+    let mut lines = Vec::new();
+    for name in names.collect::<std::collections::BTreeSet<_>>() {
+        let (before, after) = (old.get(name).unwrap_or(&Document::Null), new.get(name).unwrap_or(&Document::Null));
+        if equivalent(before, after) {
+            continue;
+        }
+        for (sign, value) in [('-', before), ('+', after)] {
+            let line: String = format!("{sign} {name}: {value}").chars().take(LINE_LENGTH).collect();
+            lines.push(line);
+        }
+        if lines.len() >= LINES {
+            break;
+        }
+    }
+    lines.join("\n")
 }

@@ -45,6 +45,12 @@ impl<'a> Place<'a> {
         Place { value: self.value.at(name), parent: Some(self), step: Step::Field(name) }
     }
 
+    /// The value that `value` leads to from here, shown as the field `name`, where messages name a field differently
+    /// from where it is.
+    pub(crate) fn shown_as(&'a self, name: &'a str, value: &'a Document) -> Place<'a> {
+        Place { value, parent: Some(self), step: Step::Field(name) }
+    }
+
     /// The element `index` of this list.
     pub(crate) fn index(&'a self, index: usize) -> Place<'a> {
         let value = self.value.get(index).unwrap_or(&Document::Null);
