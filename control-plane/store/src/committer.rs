@@ -61,6 +61,8 @@ pub(crate) struct Committer {
     ages: VecDeque<(Instant, Revision)>,
     next_tick: Instant,
     health: Health,
+    /// How long the engine's last recovery took.
+    last_recovery: Duration,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -86,6 +88,7 @@ impl Committer {
             removals: removals.into(),
             next_tick: now + TICK,
             health: Health::Well,
+            last_recovery: Duration::ZERO,
             runtime,
         })
     }

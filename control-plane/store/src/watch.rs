@@ -96,12 +96,23 @@ impl Watch {
     /// It moves on without events for the prefix.
     #[must_use]
     pub fn progress(&mut self) -> Revision {
+        // Read first: every event up to it is in the log by then.
         let delivered = self.shared.fanout.delivered();
-        let log = self.group.log.lock();
-        if self.cursor >= log.after && log.events.back().is_none_or(|last| last.revision <= self.cursor) {
+        if self.is_drained() {
             self.cursor = self.cursor.max(delivered);
         }
         self.cursor
+    }
+
+    /// Whether everything that has been delivered for the prefix has been given.
+    fn is_drained(&mut self) -> bool {
+        let log = self.group.log.lock();
+        let (after, last) = (log.after, log.events.back().map(|event| event.revision));
+        drop(log);
+        if self.cursor < after && self.catch_up(after).is_ok_and(|events| events.is_empty()) {
+            self.cursor = after;
+        }
+        self.cursor >= after && last.is_none_or(|last| last <= self.cursor)
     }
 
     /// The events that wait, if any.

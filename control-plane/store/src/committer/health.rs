@@ -9,10 +9,12 @@ use super::answer::Failure;
 use crate::draft::Draft;
 use crate::engine::EngineError;
 
-/// The shortest pause between two attempts to recover the engine.
-const RETRY: Duration = Duration::from_millis(100);
-/// The longest pause, unless one attempt takes that long itself.
+/// The shortest pause before an attempt to recover the engine.
+const RETRY: Duration = Duration::from_millis(20);
+/// The longest pause, unless attempts take long themselves.
 const RETRY_AT_MOST: Duration = Duration::from_secs(5);
+/// How many times longer than an attempt the pause after it is: a full disk must not keep the thread busy.
+const PAUSE_PER_ATTEMPT: u32 = 4;
 
 /// State of the engine as far as the commit thread knows.
 #[derive(Default)]
@@ -47,8 +49,9 @@ impl Health {
 // === impl Failed ===
 
 impl Failed {
-    fn new(reason: String, unresolved: Option<Draft>) -> Box<Self> {
-        Box::new(Self { reason, unresolved, pause: RETRY, next_attempt: Instant::now() + RETRY })
+    fn new(reason: String, unresolved: Option<Draft>, last_attempt: Duration) -> Box<Self> {
+        let pause = RETRY.max(last_attempt * PAUSE_PER_ATTEMPT);
+        Box::new(Self { reason, unresolved, pause, next_attempt: Instant::now() + pause })
     }
 }
 
@@ -65,7 +68,7 @@ impl Committer {
             Err(EngineError::Rejected(reason)) => {
                 tracing::warn!(%reason, "a write was rejected");
                 self.abandon(draft);
-                self.health = Health::Failed(Failed::new(reason.clone(), None));
+                self.health = Health::Failed(Failed::new(reason.clone(), None, self.last_recovery));
                 Err(Failure { reason, is_certain: true })
             }
             Err(EngineError::Unknown(reason)) => {
@@ -78,7 +81,7 @@ impl Committer {
     /// Asks the disk whether a draft that failed is there after all.
     fn resolve(&mut self, draft: Draft, reason: String) -> Result<(), Failure> {
         let last = draft.view.revision();
-        self.health = Health::Failed(Failed::new(reason.clone(), Some(draft)));
+        self.health = Health::Failed(Failed::new(reason.clone(), Some(draft), self.last_recovery));
         self.recover();
         match self.health {
             Health::Well if self.view.revision() == last => Ok(()),
@@ -108,7 +111,9 @@ impl Committer {
         let Health::Failed(mut failed) = std::mem::take(&mut self.health) else { return };
         let begun = Instant::now();
         let unresolved = failed.unresolved.take();
-        match self.engine.recover() {
+        let found = self.engine.recover();
+        self.last_recovery = begun.elapsed();
+        match found {
             Ok(durable) if durable == self.view.revision() => {
                 tracing::info!(revision = %durable, "the store takes writes again");
                 unresolved.into_iter().for_each(|draft| self.abandon(draft));
@@ -120,12 +125,12 @@ impl Committer {
                 }
                 unresolved => {
                     let reason = format!("the disk holds revision {durable}, memory {}", self.view.revision());
-                    self.health = Health::Failed(failed.again(reason, unresolved, begun));
+                    self.health = Health::Failed(failed.again(reason, unresolved, self.last_recovery));
                 }
             },
             Err(error) => {
                 let reason = error.to_string();
-                self.health = Health::Failed(failed.again(reason, unresolved, begun));
+                self.health = Health::Failed(failed.again(reason, unresolved, self.last_recovery));
             }
         }
     }
@@ -133,11 +138,11 @@ impl Committer {
 
 impl Failed {
     /// The same failure after one more attempt, to be tried after a longer pause.
-    fn again(mut self: Box<Self>, reason: String, unresolved: Option<Draft>, begun: Instant) -> Box<Self> {
+    fn again(mut self: Box<Self>, reason: String, unresolved: Option<Draft>, last_attempt: Duration) -> Box<Self> {
         tracing::warn!(%reason, "the store still takes no writes");
         self.reason = reason;
         self.unresolved = unresolved;
-        self.pause = (self.pause * 2).min(RETRY_AT_MOST).max(begun.elapsed() * 4);
+        self.pause = (self.pause * 2).min(RETRY_AT_MOST).max(last_attempt * PAUSE_PER_ATTEMPT);
         self.next_attempt = Instant::now() + self.pause;
         self
     }
