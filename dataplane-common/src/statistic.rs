@@ -172,6 +172,27 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_maps_describes_the_index_and_every_outcome() {
+        let page = include_str!("../../docs/maps.md");
+        let (protocols, outcomes) = (Protocol::ALL.len(), Outcome::COUNT);
+        let index = format!("`(family * {protocols} + protocol) * {outcomes} + outcome`");
+        let entries = format!(
+            "| {} ({} families x {protocols} protocols x {outcomes} outcomes) |",
+            Statistic::COUNT,
+            Family::ALL.len()
+        );
+        assert!(page.contains(&index) && page.contains(&entries), "{index} {entries}");
+        for outcome in Outcome::all() {
+            let row = format!("| {} `{}` | ", outcome.code(), outcome.label());
+            let description = match outcome {
+                Outcome::Malformed(malformed) => malformed.description(),
+                _ => "",
+            };
+            assert!(page.contains(&format!("{row}{description}")), "{row}{description}");
+        }
+    }
+
+    #[test]
     fn counts_of_several_cpus_add_up() {
         let mut count = PacketCount::default();
         count.increment();
