@@ -12,6 +12,7 @@ pub mod field;
 pub mod int_or_percent;
 pub mod kind;
 pub mod names;
+pub mod openapi;
 pub mod protobuf;
 pub mod quantity;
 pub mod registry;

@@ -21,7 +21,7 @@
 mod decode;
 mod encode;
 mod index;
-mod wire;
+pub(crate) mod wire;
 
 pub use decode::decode;
 pub use encode::{EncodeError, encode};

@@ -20,12 +20,12 @@ pub struct TypeId(pub u32);
 pub struct Arena {
     types: Vec<Type>,
     by_name: BTreeMap<String, TypeId>,
-    /// Descriptions of the definitions that are no objects, such as `Quantity`.
-    descriptions: BTreeMap<TypeId, Cow<'static, str>>,
+    /// Names and descriptions of the definitions that are no objects, such as `Quantity`.
+    plain_definitions: BTreeMap<TypeId, (String, Cow<'static, str>)>,
 }
 
 /// The shape of a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Type {
     /// An object with known fields.
     Object(ObjectType),
@@ -40,7 +40,7 @@ pub enum Type {
 }
 
 /// An object with known fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct ObjectType {
     /// The definition's name, such as `io.k8s.api.core.v1.Pod`; none for an inline object.
     pub name: Option<String>,
@@ -55,7 +55,7 @@ pub struct ObjectType {
 }
 
 /// One field of an object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Field {
     /// Its type.
     pub ty: TypeId,
@@ -93,7 +93,7 @@ pub enum FieldNumber {
 }
 
 /// `x-kubernetes-patch-strategy` and `x-kubernetes-patch-merge-key` of a field.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Strategic {
     /// `merge` for a list whose elements are matched rather than replaced.
     pub merge: bool,
@@ -135,7 +135,7 @@ pub enum ListTopology {
 }
 
 /// A single value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scalar {
     /// A string.
     String,
@@ -209,7 +209,18 @@ impl Arena {
         match self.get(id) {
             Type::Object(object) => &object.description,
             Type::Map(_) | Type::List(_) | Type::Scalar(_) | Type::Any => {
-                self.descriptions.get(&id).map_or("", Cow::as_ref)
+                self.plain_definitions.get(&id).map_or("", |(_, description)| description)
+            }
+        }
+    }
+
+    /// The name of a type that is a definition.
+    #[must_use]
+    pub fn name(&self, id: TypeId) -> Option<&str> {
+        match self.get(id) {
+            Type::Object(object) => object.name.as_deref(),
+            Type::Map(_) | Type::List(_) | Type::Scalar(_) | Type::Any => {
+                self.plain_definitions.get(&id).map(|(name, _)| name.as_str())
             }
         }
     }

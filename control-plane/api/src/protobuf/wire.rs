@@ -18,7 +18,7 @@ pub(super) enum Payload<'a> {
 
 /// Writes the fields of one message.
 #[derive(Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
 }
 
@@ -91,17 +91,24 @@ impl<'a> Reader<'a> {
 // === impl Writer ===
 
 impl Writer {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 
-    pub(super) fn bytes(&mut self, number: u32, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, number: u32, value: &[u8]) {
         self.key(number, LENGTH_DELIMITED);
         self.varint(value.len() as u64);
         self.bytes.extend_from_slice(value);
     }
 
-    pub(super) fn integer(&mut self, number: u32, value: i64) {
+    /// A nested message. Its length goes before it, so its bytes are moved once it is known.
+    pub(crate) fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        let mut nested = Self::default();
+        write(&mut nested);
+        self.bytes(number, &nested.bytes);
+    }
+
+    pub(crate) fn integer(&mut self, number: u32, value: i64) {
         self.key(number, VARINT);
         self.varint(value.cast_unsigned());
     }

@@ -112,8 +112,12 @@ impl Reader {
             "time" => Type::Scalar(Scalar::Time),
             _ => return Err("no such type"),
         };
+        let is_plain = !matches!(ty, Type::Object(_));
         let id = self.arena.add(ty);
-        self.arena.by_name.insert(name.to_owned(), id);
+        if is_plain {
+            self.arena.plain_definitions.insert(id, (name.to_owned(), Cow::Borrowed("")));
+            self.arena.by_name.insert(name.to_owned(), id);
+        }
         Ok(())
     }
 
@@ -126,7 +130,7 @@ impl Reader {
             }
             (Type::Object(object), None) => object.description = text,
             (Type::Map(_) | Type::List(_) | Type::Scalar(_) | Type::Any, _) => {
-                self.arena.descriptions.insert(id, text);
+                self.arena.plain_definitions.entry(id).and_modify(|(_, description)| *description = text);
             }
         }
         Ok(())
