@@ -123,7 +123,7 @@ impl Host {
         *self.network.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(network);
     }
 
-    fn entrance(&self) -> Result<Entrance, BootError> {
+    pub(crate) fn entrance(&self) -> Result<Entrance, BootError> {
         let (host, network) = (self.name.to_string(), self.network());
         let Some(machine) = &self.machine else {
             return Ok(Entrance { host, network, init: None, cgroup: self.cgroup.clone() });

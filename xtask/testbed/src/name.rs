@@ -8,6 +8,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::identity::ProcessIdentity;
+
 /// What every name begins with.
 const PREFIX: &str = "sheave-";
 
@@ -45,16 +47,6 @@ pub enum Role {
     },
 }
 
-/// The process that a cluster belongs to.
-///
-/// The start time tells it from a later process with the same id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
-    process: u32,
-    /// In clock ticks after boot, field 22 of `/proc/<pid>/stat`.
-    started: u64,
-}
-
 /// A label that cannot name a cluster.
 #[derive(Debug, thiserror::Error)]
 #[error("cluster name {label:?}: take 1 to {LABEL_LENGTH} of a-z, 0-9 and `-`, with a letter or digit at both ends")]
@@ -80,17 +72,16 @@ impl ClusterName {
     pub fn of_this_run(label: &str) -> Result<Self, InvalidName> {
         static SEQUENCE: AtomicU32 = AtomicU32::new(0);
         let Self(label) = Self::persistent(label)?;
-        let Owner { process, started } = Owner::this_process();
+        let owner = ProcessIdentity::of_this_process();
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
-        Ok(Self(format!("{label}.{process}.{started}.{sequence}")))
+        Ok(Self(format!("{label}.{owner}.{sequence}")))
     }
 
     /// The owner, unless the cluster is persistent.
-    pub fn owner(&self) -> Option<Owner> {
-        let mut parts = self.0.split('.').skip(1);
-        let process = parts.next()?.parse().ok()?;
-        let started = parts.next()?.parse().ok()?;
-        Some(Owner { process, started })
+    pub fn owner(&self) -> Option<ProcessIdentity> {
+        let (_, owner_and_sequence) = self.0.split_once('.')?;
+        let (owner, _) = owner_and_sequence.rsplit_once('.')?;
+        owner.parse().ok()
     }
 
     /// The name without the prefix.
@@ -175,29 +166,6 @@ impl fmt::Display for Role {
     }
 }
 
-// === impl Owner ===
-
-impl Owner {
-    /// The calling process.
-    pub fn this_process() -> Self {
-        let process = std::process::id();
-        Self { process, started: start_time(process).unwrap_or_default() }
-    }
-
-    /// Whether that very process still runs.
-    pub fn is_alive(&self) -> bool {
-        start_time(self.process) == Some(self.started)
-    }
-}
-
-/// Start time of a process in clock ticks after boot; nothing when there is no such process.
-fn start_time(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The second field is the program's name in parentheses and may itself hold both blanks and parentheses.
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,15 +207,9 @@ mod tests {
     #[test]
     fn the_owner_is_found_in_the_name_and_is_this_process() {
         let cluster = ClusterName::of_this_run("own").unwrap();
-        assert_eq!(cluster.owner(), Some(Owner::this_process()));
+        assert_eq!(cluster.owner(), Some(ProcessIdentity::of_this_process()));
         assert!(cluster.owner().unwrap().is_alive());
         assert_eq!(ClusterName::persistent("dev").unwrap().owner(), None);
-    }
-
-    #[test]
-    fn a_process_id_used_again_is_another_owner() {
-        let owner = Owner::this_process();
-        assert!(!Owner { started: owner.started + 1, ..owner }.is_alive());
     }
 
     #[test]

@@ -5,17 +5,19 @@ mod mounts;
 
 use std::io;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use init::BootError;
 pub(crate) use init::{Blueprint, Init, join};
 pub use mounts::MountError;
 
-use crate::cgroup::CgroupError;
+use crate::cgroup::{Cgroup, CgroupError};
 use crate::fabric::{Fabric, Wiring, WiringError};
 use crate::host::{Host, Machine};
 use crate::name::{HostName, Role};
 use crate::namespace::NetworkNamespace;
+use crate::process::{Entrance, HostCommand};
 
 /// A cluster node.
 ///
@@ -108,6 +110,19 @@ impl Node {
         Ok(self.machine.init()?.process())
     }
 
+    /// The node's file system as a folder of the machine.
+    ///
+    /// # Errors
+    /// When the node is down.
+    pub fn root(&self) -> Result<PathBuf, BootError> {
+        Ok(PathBuf::from(format!("/proc/{}/root", self.init_process()?)))
+    }
+
+    /// The folder of the machine that keeps what the node writes.
+    pub fn data(&self) -> PathBuf {
+        self.machine.blueprint.data.clone()
+    }
+
     /// Cuts the node off: the network drops what it sends and what is sent to it, and tells nobody. Links stay up.
     pub fn cut_off(&self) -> Result<(), NodeError> {
         Ok(self.fabric.set_connected(self.host.name(), false)?)
@@ -150,6 +165,17 @@ impl Node {
             host.replace_network(crate::fabric::new_network(host.name())?);
         }
         self.start()
+    }
+
+    /// Where programs of the node live, apart from its pods.
+    pub(crate) fn daemon_cgroup(&self) -> Cgroup {
+        self.machine.blueprint.daemon_cgroup()
+    }
+
+    /// A command that starts the program it is given as a child of PID 1.
+    pub(crate) fn starter(&self, cgroup: Cgroup) -> Result<HostCommand, BootError> {
+        let entrance = Entrance { cgroup, ..self.host.entrance()? };
+        Ok(HostCommand::new(entrance, init::program_in_memory()?).clean_env().arg("start"))
     }
 
     /// Connects the node and its pods, and starts PID 1.

@@ -9,13 +9,18 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::ThreadNameSpaceType;
 
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::namespace::{NetworkNamespace, enter_network, on_own_thread};
 use crate::node::{BootError, Init, join};
+
+/// Where programs of a system are.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program to run in a host. Like [`std::process::Command`], whose words it uses.
 ///
@@ -103,6 +108,12 @@ impl HostCommand {
     /// Adds several arguments.
     pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
+        self
+    }
+
+    /// Takes away all of this process's environment, but for a search path for programs.
+    pub fn clean_env(mut self) -> Self {
+        self.command.env_clear().env("PATH", SEARCH_PATH);
         self
     }
 
@@ -202,10 +213,7 @@ impl Process {
 
     /// Sends a signal. A program that has ended is no error.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(self.descriptor.as_fd(), signal) {
-            Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        send_signal(&self.descriptor, signal)
     }
 
     /// Whether the program has not ended.
@@ -268,6 +276,29 @@ impl Entrance {
 /// Waits for a child on a thread of its own, so that it never stays a zombie.
 pub(crate) fn reap_in_background(mut child: Child) {
     thread::spawn(move || child.wait());
+}
+
+/// Waits for the end of a process, whoever started it. False when it has not come in time.
+///
+/// A process's descriptor becomes readable when the process ends (pidfd_open(2)).
+pub(crate) fn wait_for_end(process: &OwnedFd, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match rustix::event::poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return Ok(ready? > 0),
+        }
+    }
+}
+
+/// Sends a signal to a process. One that has ended is no error.
+pub(crate) fn send_signal(process: &OwnedFd, signal: Signal) -> io::Result<()> {
+    match rustix::process::pidfd_send_signal(process, signal) {
+        Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A descriptor that goes on meaning the process when its id is used again.

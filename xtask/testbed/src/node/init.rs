@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::MemfdFlags;
 use rustix::process::Signal;
 use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
@@ -18,13 +17,13 @@ use rustix::thread::{ThreadNameSpaceType, UnshareFlags};
 use super::mounts::{self, MountError};
 use crate::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::namespace::{NamespaceError, NetworkNamespace, enter_network, on_own_thread, unshare};
-use crate::process::{open_process, reap_in_background};
+use crate::process::{open_process, reap_in_background, send_signal, wait_for_end};
 
 /// The program of PID 1, compiled by build.rs.
 const NODE_INIT: &[u8] = include_bytes!(env!("NODE_INIT"));
 
 /// How long a killed PID 1 gets to take its node's processes along.
-const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a node is started from.
 #[derive(Debug)]
@@ -89,7 +88,7 @@ impl Blueprint {
         self.init_cgroup().create()?;
         self.daemon_cgroup().create()?;
         // Opened here: in the node's mount namespace the cgroups have other paths, and for a while there is no /proc.
-        let program = step("copy the program of PID 1 into memory", program_in_memory())?;
+        let program = program_in_memory()?;
         let (node, own) = (self.cgroup.open_members()?, self.init_cgroup().open_members()?);
         let mut command = self.init_command(program, node, own);
         let mut started = None;
@@ -193,27 +192,13 @@ impl Init {
 
     /// Kills PID 1 and with it every process of the node, and waits until all are gone.
     pub(crate) fn kill(&self) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(&self.descriptor, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if self.is_gone(&PATIENCE)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+        send_signal(&self.descriptor, Signal::KILL)?;
+        if wait_for_end(&self.descriptor, PATIENCE)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 
     /// Whether PID 1 still runs.
     pub(crate) fn is_running(&self) -> bool {
-        !self.is_gone(&Timespec::default()).unwrap_or(true)
-    }
-
-    /// A process's descriptor becomes readable when the process ends (pidfd_open(2)).
-    fn is_gone(&self, timeout: &Timespec) -> io::Result<bool> {
-        let mut poll = [PollFd::new(&self.descriptor, PollFlags::IN)];
-        loop {
-            match rustix::event::poll(&mut poll, Some(timeout)) {
-                Err(rustix::io::Errno::INTR) => {}
-                ready => return Ok(ready? > 0),
-            }
-        }
+        !wait_for_end(&self.descriptor, Duration::ZERO).unwrap_or(true)
     }
 }
 
@@ -226,7 +211,7 @@ pub(crate) fn join(members: &[File]) -> io::Result<()> {
 }
 
 /// A path to the program of PID 1, which is on no disk.
-fn program_in_memory() -> io::Result<String> {
+pub(super) fn program_in_memory() -> Result<String, BootError> {
     static PROGRAM: OnceLock<File> = OnceLock::new();
     let make = || -> io::Result<File> {
         let mut file = File::from(rustix::fs::memfd_create("node-init", MemfdFlags::CLOEXEC)?);
@@ -237,7 +222,7 @@ fn program_in_memory() -> io::Result<String> {
     let program = match PROGRAM.get() {
         Some(program) => program,
         None => {
-            let made = make()?;
+            let made = step("copy the program of PID 1 into memory", make())?;
             PROGRAM.get_or_init(|| made)
         }
     };
