@@ -132,7 +132,7 @@ impl FieldManager<'_> {
         if managers.is_empty() {
             managers = self.updated(&self.empty(), &live, &managers, BEFORE_FIRST_APPLY, now);
         }
-        let managers = self.reconciled(&managers);
+        let managers = self.reconciled(managers);
         let id = ManagerId::new(manager, Operation::Apply, self.api_version, self.subresource);
         let mut result = match self.merged(&live, applied, &managers, &id, force, now) {
             Err(conflicts) if manager == KUBECTL => {
@@ -157,7 +157,7 @@ impl FieldManager<'_> {
     /// those of `live` stay.
     #[must_use]
     pub fn update(&self, live: Option<&Document>, mut new: Document, manager: &str, now: Timestamp) -> Document {
-        let managers = self.reconciled(&self.managers_of_update(live, &new));
+        let managers = self.reconciled(self.managers_of_update(live, &new));
         if let Some(metadata) = new.get_mut("metadata").and_then(Document::as_object_mut) {
             metadata.remove("managedFields");
         }
@@ -250,7 +250,8 @@ impl FieldManager<'_> {
         let managed = Managed { fields: fields.clone(), api_version: self.api_version.to_owned(), time: None };
         managers.set(id.clone(), managed);
         let merged = merge(self.shape(), live, applied);
-        let document = match &last {
+        let let_go = |last: &&Managed| last.api_version != self.api_version || !last.fields.is_subset(&fields);
+        let document = match last.as_ref().filter(let_go) {
             Some(last) => self.prune(merged, last, &managers),
             None => merged,
         };

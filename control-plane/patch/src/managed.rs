@@ -93,7 +93,9 @@ impl Managers {
 
     /// Writes `metadata.managedFields`, or removes it where nobody manages anything.
     pub fn write_to(&self, document: &mut Document) {
-        let Some(metadata) = document.get_mut("metadata").and_then(Document::as_object_mut) else { return };
+        let Some(document) = document.as_object_mut() else { return };
+        let metadata = document.entry("metadata").or_insert_with(|| Document::Object(Map::new()));
+        let Some(metadata) = metadata.as_object_mut() else { return };
         if self.0.is_empty() {
             metadata.remove("managedFields");
         } else {

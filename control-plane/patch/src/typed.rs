@@ -10,7 +10,7 @@ mod remove;
 mod validate;
 
 pub(crate) use compare::{Changes, compare};
-pub(crate) use field_set::{collapse_atomic, field_set, with_named_fields};
+pub(crate) use field_set::{collapse_atomic, field_set, has_fields_below_atomic, with_named_fields};
 pub(crate) use merge::merge;
 pub(crate) use remove::remove;
 pub(crate) use validate::{TypedErrors, validate};

@@ -8,7 +8,7 @@ use sheave_api::Document;
 use super::{Conflict, FieldManager, written_time};
 use crate::fields::FieldSet;
 use crate::managed::{Managed, ManagerId, Managers, Operation};
-use crate::typed::{Changes, collapse_atomic, compare};
+use crate::typed::{Changes, collapse_atomic, compare, has_fields_below_atomic};
 
 /// Entries of updates that a document may have before the oldest are merged.
 const MAX_UPDATE_MANAGERS: usize = 10;
@@ -115,11 +115,17 @@ impl FieldManager<'_> {
     }
 
     /// The managers with their fields as the schema is: what became atomic since is owned as one.
-    pub(super) fn reconciled(&self, managers: &Managers) -> Managers {
+    pub(super) fn reconciled(&self, managers: Managers) -> Managers {
         let shape = self.shape();
+        let is_stale = |managed: &Managed| {
+            managed.api_version == self.api_version && has_fields_below_atomic(shape, &managed.fields)
+        };
+        if !managers.iter().any(|(_, managed)| is_stale(managed)) {
+            return managers;
+        }
         let reconcile = |(id, managed): (&ManagerId, &Managed)| {
-            let is_own_version = managed.api_version == self.api_version;
-            let fields = if is_own_version { collapse_atomic(shape, &managed.fields) } else { managed.fields.clone() };
+            let stale = is_stale(managed).then(|| collapse_atomic(shape, &managed.fields));
+            let fields = stale.unwrap_or_else(|| managed.fields.clone());
             (id.clone(), Managed { fields, ..managed.clone() })
         };
         managers.iter().map(reconcile).collect()
@@ -168,6 +174,9 @@ fn merge_oldest_updates(mut managers: Managers) -> Managers {
 impl Losses {
     fn add(&mut self, id: &ManagerId, managed: &Managed, changes: &Changes) {
         let written = changes.written();
+        if !managed.fields.intersects(&written) && !managed.fields.intersects(&changes.removed) {
+            return self.left.set(id.clone(), managed.clone());
+        }
         let lost = managed.fields.intersection(&written);
         self.conflicts.extend(lost.paths().into_iter().map(|path| Conflict { manager: id.clone(), path }));
         let fields = managed.fields.difference(&written).difference(&changes.removed);

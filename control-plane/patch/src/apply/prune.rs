@@ -23,14 +23,17 @@ impl FieldManager<'_> {
 
     fn pruned(&self, merged: &Document, last: &Managed, managers: &Managers) -> Option<Document> {
         let (shape, in_last) = self.in_version(merged, &last.api_version)?;
+        let owned = owned_by_version(managers);
+        let nothing = FieldSet::default();
+        let owned_in_last = owned.get(&last.api_version).unwrap_or(&nothing);
         let last_fields = with_named_fields(shape, &last.fields);
-        let mut pruned = remove(shape, in_last.clone().into_owned(), &last_fields);
-        for (version, owned) in owned_by_version(managers) {
-            pruned = self.put_back(merged, pruned, &version, &owned);
+        let mut pruned = remove(shape, in_last.clone().into_owned(), &last_fields, owned_in_last);
+        for (version, owned) in &owned {
+            pruned = self.put_back(merged, pruned, version, owned);
         }
         let (_, pruned) = self.in_version(&pruned, &last.api_version)?;
         let gone = all_fields(shape, &in_last).difference(&all_fields(shape, &pruned)).intersection(&last_fields);
-        let result = remove(shape, in_last.into_owned(), &gone);
+        let result = remove(shape, in_last.into_owned(), &gone, owned_in_last);
         Some(self.in_version(&result, self.api_version)?.1.into_owned())
     }
 
@@ -43,7 +46,7 @@ impl FieldManager<'_> {
         };
         let kept = all_fields(shape, &in_version).union(&with_named_fields(shape, owned));
         let gone = all_fields(shape, &merged).difference(&kept);
-        remove(shape, merged.into_owned(), &gone)
+        remove(shape, merged.into_owned(), &gone, owned)
     }
 }
 

@@ -110,6 +110,29 @@ impl FieldSet {
         })
     }
 
+    /// Whether a field is in both sets.
+    #[must_use]
+    pub fn intersects(&self, other: &Self) -> bool {
+        let (small, large) = if self.entries.len() <= other.entries.len() { (self, other) } else { (other, self) };
+        small.entries.iter().any(|(element, ours)| {
+            large
+                .entries
+                .get(element)
+                .is_some_and(|theirs| (ours.is_member && theirs.is_member) || ours.below.intersects(&theirs.below))
+        })
+    }
+
+    /// Whether every field of this set is in `other`.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.entries.iter().all(|(element, ours)| {
+            other
+                .entries
+                .get(element)
+                .is_some_and(|theirs| (theirs.is_member || !ours.is_member) && ours.below.is_subset(&theirs.below))
+        })
+    }
+
     /// Fields of this set that are not in `other`. A field in `other` takes nothing away from the fields below it.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
@@ -221,6 +244,23 @@ mod tests {
             fields.intersection_with_below(&set(&[&["spec", "a"]])),
             set(&[&["spec", "a"], &["spec", "a", "b"]])
         );
+    }
+
+    #[test]
+    fn the_questions_agree_with_the_operations() {
+        let sets = [
+            set(&[]),
+            set(&[&["a"]]),
+            set(&[&["a", "b"]]),
+            set(&[&["a"], &["a", "b"], &["c"]]),
+            set(&[&["a", "b"], &["c", "d"]]),
+        ];
+        for one in &sets {
+            for other in &sets {
+                assert_eq!(one.intersects(other), !one.intersection(other).is_empty(), "{one:?} {other:?}");
+                assert_eq!(one.is_subset(other), one.difference(other).is_empty(), "{one:?} {other:?}");
+            }
+        }
     }
 
     #[test]

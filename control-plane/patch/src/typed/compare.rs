@@ -69,6 +69,8 @@ fn difference(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>, 
             return Difference::of_whole(old, new, presence);
         }
         Granularity::Fields => of_fields(shape, old, new, presence),
+        // Naming the elements costs more than comparing them.
+        Granularity::Elements(_) if old == new => Changes::default(),
         Granularity::Elements(elements) => of_elements(elements, old, new),
     };
     Difference { itself: presence.change(), below }
@@ -85,7 +87,10 @@ fn of_fields(shape: Shape<'_>, old: Option<&Document>, new: Option<&Document>, p
         if child.declared.is_some_and(|field| field.required || HELD_BY_VALUE.contains(&name.as_str())) {
             presence = Presence { old: presence.old || parent.old, new: presence.new || parent.new };
         }
-        changes.graft(PathElement::field(name), difference(child.shape, old, new, presence));
+        let difference = difference(child.shape, old, new, presence);
+        if !difference.is_none() {
+            changes.graft(PathElement::field(name), difference);
+        }
     }
     changes
 }
@@ -152,6 +157,11 @@ impl Presence {
 // === impl Difference ===
 
 impl Difference {
+    fn is_none(&self) -> bool {
+        let Changes { added, modified, removed } = &self.below;
+        self.itself.is_none() && added.is_empty() && modified.is_empty() && removed.is_empty()
+    }
+
     fn of_whole(old: Option<&Document>, new: Option<&Document>, presence: Presence) -> Self {
         let is_modified = matches!((old, new), (Some(old), Some(new)) if old != new);
         let itself = if is_modified { Some(Change::Modified) } else { presence.change() };

@@ -8,7 +8,7 @@ use sheave_api::Document;
 use super::{Elements, Granularity, Shape, items};
 use crate::fields::{FieldSet, PathElement};
 
-/// The fields that an applied document claims: leaves, list elements, keys of maps, and empty objects.
+/// The fields that an applied document claims: leaves, list elements, keys of maps, and what is empty.
 pub(crate) fn field_set(shape: Shape<'_>, document: &Document) -> FieldSet {
     claims(shape, document).1
 }
@@ -17,7 +17,7 @@ pub(crate) fn field_set(shape: Shape<'_>, document: &Document) -> FieldSet {
 fn claims(shape: Shape<'_>, value: &Document) -> (bool, FieldSet) {
     match (shape.granularity(&[Some(value)]), value) {
         (Granularity::Fields, Document::Object(fields)) => (fields.is_empty(), of_fields(shape, fields)),
-        (Granularity::Elements(elements), Document::Array(_)) => (false, of_elements(elements, value)),
+        (Granularity::Elements(elements), Document::Array(items)) => (items.is_empty(), of_elements(elements, value)),
         _ => (true, FieldSet::default()),
     }
 }
@@ -61,6 +61,14 @@ pub(crate) fn with_named_fields(shape: Shape<'_>, set: &FieldSet) -> FieldSet {
         named.graft(element.clone(), is_member || (is_named && !below.is_empty()), below_named);
     }
     named
+}
+
+/// Whether [`collapse_atomic`] would change `set`.
+pub(crate) fn has_fields_below_atomic(shape: Shape<'_>, set: &FieldSet) -> bool {
+    set.steps().any(|(element, _, below)| {
+        let child = shape.step(element);
+        !below.is_empty() && (child.is_atomic() || has_fields_below_atomic(child, below))
+    })
 }
 
 /// `set` with what the schema owns as one: fields below a list or an object that became atomic are that value's.

@@ -15,6 +15,8 @@ pub(crate) fn merge(shape: Shape<'_>, live: &Document, applied: &Document) -> Do
 
 fn merge_values(shape: Shape<'_>, live: Option<&Document>, applied: &Document) -> Document {
     match shape.granularity(&[live, Some(applied)]) {
+        // Null says that there is nothing to apply below, which takes nothing away from others.
+        Granularity::Fields | Granularity::Elements(_) if applied.is_null() => live.unwrap_or(applied).clone(),
         Granularity::Fields if !(is_empty(live) && is_empty(Some(applied))) => merge_fields(shape, live, applied),
         Granularity::Elements(elements) if !(is_empty(live) && is_empty(Some(applied))) => {
             merge_elements(elements, items(live), items(Some(applied)))

@@ -6,50 +6,67 @@ use sheave_api::Document;
 use super::{Elements, Granularity, Shape};
 use crate::fields::{FieldSet, PathElement};
 
-/// `document` without the fields in `set`. A list or an object from which something was taken goes as well once it
-/// is empty; what is owned as one value stays or goes with its own path.
-pub(crate) fn remove(shape: Shape<'_>, document: Document, set: &FieldSet) -> Document {
-    remove_below(shape, document, set).unwrap_or_else(|| Document::Object(Map::new()))
+/// `document` without the fields in `gone`. A list or an object from which something was taken goes as well once it
+/// is empty, unless `owned` has it; what is owned as one value stays or goes with its own path.
+pub(crate) fn remove(shape: Shape<'_>, document: Document, gone: &FieldSet, owned: &FieldSet) -> Document {
+    let nothing = FieldSet::default();
+    let removal = Removal { gone, owned, nothing: &nothing, is_owned: true };
+    removal.value(shape, document).unwrap_or(Document::Null)
 }
 
-fn remove_below(shape: Shape<'_>, value: Document, set: &FieldSet) -> Option<Document> {
-    match (shape.granularity(&[Some(&value)]), value) {
-        (Granularity::Fields, Document::Object(fields)) if !fields.is_empty() => {
-            let kept = remove_fields(shape, fields, set);
-            (!kept.is_empty()).then_some(Document::Object(kept))
+/// What goes and what stays below one value.
+#[derive(Clone, Copy)]
+struct Removal<'a> {
+    gone: &'a FieldSet,
+    owned: &'a FieldSet,
+    nothing: &'a FieldSet,
+    /// Whether the value itself is owned.
+    is_owned: bool,
+}
+
+// === impl Removal ===
+
+impl Removal<'_> {
+    fn value(self, shape: Shape<'_>, value: Document) -> Option<Document> {
+        match (shape.granularity(&[Some(&value)]), value) {
+            (Granularity::Fields, Document::Object(fields)) if !fields.is_empty() => {
+                let left = self.fields(shape, fields);
+                (self.is_owned || !left.is_empty()).then_some(Document::Object(left))
+            }
+            (Granularity::Elements(elements), Document::Array(items)) if !items.is_empty() => {
+                let left = self.elements(elements, items);
+                (self.is_owned || !left.is_empty()).then_some(Document::Array(left))
+            }
+            (_, value) => Some(value),
         }
-        (Granularity::Elements(elements), Document::Array(items)) if !items.is_empty() => {
-            let kept = remove_elements(elements, items, set);
-            (!kept.is_empty()).then_some(Document::Array(kept))
-        }
-        (_, value) => Some(value),
     }
-}
 
-fn remove_fields(shape: Shape<'_>, fields: Map<String, Document>, set: &FieldSet) -> Map<String, Document> {
-    let mut kept = Map::new();
-    for (name, value) in fields {
-        let (is_member, below) = set.at(&PathElement::field(&name));
-        let left = match below {
-            _ if is_member => None,
-            Some(below) => remove_below(shape.child_or_unknown(&name).shape, value, below),
-            None => Some(value),
+    fn fields(self, shape: Shape<'_>, fields: Map<String, Document>) -> Map<String, Document> {
+        let left = |(name, value): (String, Document)| {
+            let child = shape.child_or_unknown(&name).shape;
+            let value = self.step(child, &PathElement::field(&name), value)?;
+            Some((name, value))
         };
-        if let Some(value) = left {
-            kept.insert(name, value);
+        fields.into_iter().filter_map(left).collect()
+    }
+
+    fn elements(self, elements: Elements<'_>, items: Vec<Document>) -> Vec<Document> {
+        let left = |item: Document| match elements.name(&item) {
+            Ok(name) => self.step(elements.item, &name, item),
+            Err(_) => Some(item),
+        };
+        items.into_iter().filter_map(left).collect()
+    }
+
+    fn step(self, shape: Shape<'_>, element: &PathElement, value: Document) -> Option<Document> {
+        match self.gone.at(element) {
+            (true, _) => None,
+            (false, None) => Some(value),
+            (false, Some(gone)) => {
+                let (is_owned, owned) = self.owned.at(element);
+                let owned = owned.unwrap_or(self.nothing);
+                Removal { gone, owned, is_owned, ..self }.value(shape, value)
+            }
         }
     }
-    kept
-}
-
-fn remove_elements(elements: Elements<'_>, items: Vec<Document>, set: &FieldSet) -> Vec<Document> {
-    let left = |item: Document| {
-        let Ok(name) = elements.name(&item) else { return Some(item) };
-        match set.at(&name) {
-            (true, _) => None,
-            (false, Some(below)) => remove_below(elements.item, item, below),
-            (false, None) => Some(item),
-        }
-    };
-    items.into_iter().filter_map(left).collect()
 }
