@@ -17,11 +17,14 @@
 
 mod deployment;
 mod endpoints;
+mod garbage;
+mod namespace;
 mod object;
 mod options;
 mod registry;
 mod replica_set;
 pub mod runtime;
+mod service_account;
 
 use kube::Client;
 pub use tokio_util::sync::CancellationToken;

@@ -12,6 +12,9 @@ use crate::runtime::metrics::Metrics;
 pub struct Options {
     /// Which controllers run (`--controllers`).
     pub controllers: Selection,
+    /// The cluster's root certificates in PEM, for the ConfigMap `kube-root-ca.crt` of each namespace; none is made
+    /// without them.
+    pub root_certificates: Option<String>,
     /// Where they count what they do; a server renders it at `/metrics`.
     pub metrics: Metrics,
     /// The time that they go by.

@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::runtime::manager::Manager;
-use crate::{deployment, endpoints, replica_set};
+use crate::{deployment, endpoints, garbage, namespace, replica_set, service_account};
 
 /// One controller.
 pub(crate) struct Registration {
@@ -14,7 +14,7 @@ pub(crate) struct Registration {
     pub(crate) register: fn(&mut Manager, &Options, &'static str),
 }
 
-/// Every controller there is.
+/// Every controller there is. The garbage collector comes last: what the others watch, it does not watch again.
 pub(crate) const ALL: &[Registration] = &[
     Registration {
         name: "deployment-controller",
@@ -45,5 +45,34 @@ pub(crate) const ALL: &[Registration] = &[
         name: "endpointslice-mirroring-controller",
         aliases: &["endpointslicemirroring"],
         register: |manager, _, name| endpoints::mirroring::register(manager, name),
+    },
+    Registration {
+        name: "serviceaccount-controller",
+        aliases: &["serviceaccount"],
+        register: |manager, _, name| service_account::defaults::register(manager, name),
+    },
+    Registration {
+        name: "serviceaccount-token-controller",
+        aliases: &["serviceaccount-token"],
+        register: |manager, _, name| service_account::tokens::register(manager, name),
+    },
+    Registration {
+        name: "root-ca-certificate-publisher-controller",
+        aliases: &["root-ca-cert-publisher"],
+        register: |manager, options, name| {
+            if let Some(certificates) = options.root_certificates.clone() {
+                service_account::root_ca::register(manager, name, certificates);
+            }
+        },
+    },
+    Registration {
+        name: "namespace-controller",
+        aliases: &["namespace"],
+        register: |manager, _, name| namespace::register(manager, name),
+    },
+    Registration {
+        name: "garbage-collector-controller",
+        aliases: &["garbagecollector"],
+        register: |manager, _, name| garbage::register(manager, name),
     },
 ];

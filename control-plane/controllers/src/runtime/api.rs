@@ -57,7 +57,7 @@ impl Deletion {
         Self { grace_seconds: Some(0), ..self }
     }
 
-    fn params(&self) -> DeleteParams {
+    pub(super) fn params(&self) -> DeleteParams {
         let preconditions = (self.uid.is_some() || self.resource_version.is_some())
             .then(|| Preconditions { uid: self.uid.clone(), resource_version: self.resource_version.clone() });
         DeleteParams {

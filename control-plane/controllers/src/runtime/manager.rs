@@ -1,7 +1,11 @@
 //! Puts controllers together: shared caches, queues, workers, and one orderly end.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -10,10 +14,11 @@ use tracing::info;
 use super::api::Requests;
 use super::cache::{Cache, Cached};
 use super::clock::Clock;
+use super::discovery::GroupKind;
 use super::metrics::Metrics;
 use super::queue::{WorkKey, WorkQueue};
 use super::recorder::{EventWriter, Recorder, Recorders};
-use super::watches::Watches;
+use super::watches::{MetadataHandler, Watches};
 use super::worker::{Reconciler, workers};
 
 /// Collects what is to run, then runs it.
@@ -71,6 +76,16 @@ impl Manager {
     /// The one cache of kind `K`.
     pub fn cache<K: Cached>(&mut self) -> Cache<K> {
         self.watches.cache()
+    }
+
+    /// Calls `handler` with the metadata of each object that any cache so far holds, before and after each change.
+    /// Returns the kinds of those caches.
+    pub fn on_metadata(
+        &self,
+        handler: impl Fn(&Arc<GroupKind>, Option<&ObjectMeta>, Option<&ObjectMeta>) + Send + Sync + 'static,
+    ) -> HashSet<GroupKind> {
+        let handler: MetadataHandler = Arc::new(handler);
+        self.watches.on_metadata(&handler)
     }
 
     /// The recorder of the controller `name`.

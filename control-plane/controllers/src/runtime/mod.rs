@@ -10,6 +10,7 @@ pub mod api;
 pub mod cache;
 pub mod clock;
 pub mod correlator;
+pub mod discovery;
 pub mod error;
 pub mod expectations;
 pub mod key;

@@ -1,17 +1,20 @@
 //! One list-and-watch per kind and process, however many controllers want it.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::cache::{Cache, Cached};
+use super::discovery::GroupKind;
 
 /// Hands out the cache of each kind, and later runs the watch behind each.
 ///
@@ -20,8 +23,13 @@ pub struct Watches {
     client: Client,
     caches: HashMap<TypeId, Box<dyn Any + Send>>,
     drivers: Vec<Driver>,
+    subscriptions: Vec<(GroupKind, Subscribe)>,
 }
 
+/// Is told the metadata of an object of some kind, before and after a change.
+pub type MetadataHandler = Arc<dyn Fn(&Arc<GroupKind>, Option<&ObjectMeta>, Option<&ObjectMeta>) + Send + Sync>;
+
+type Subscribe = Box<dyn Fn(MetadataHandler) + Send>;
 type Driver = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send>;
 
 // === impl Watches ===
@@ -29,7 +37,7 @@ type Driver = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, ()> + Send
 impl Watches {
     /// Nothing is watched yet.
     pub fn new(client: Client) -> Self {
-        Self { client, caches: HashMap::new(), drivers: Vec::new() }
+        Self { client, caches: HashMap::new(), drivers: Vec::new(), subscriptions: Vec::new() }
     }
 
     /// The one cache of kind `K`.
@@ -42,13 +50,33 @@ impl Watches {
         let (api, target) = (Api::<K>::all(self.client.clone()), cache.clone());
         self.caches.insert(TypeId::of::<K>(), Box::new(cache.clone()));
         self.drivers.push(Box::new(move |stop| Box::pin(drive(api, target, stop))));
+        let kind = GroupKind { group: K::group(&()).into_owned(), kind: K::kind(&()).into_owned() };
+        self.subscriptions.push((kind.clone(), subscription(cache.clone(), Arc::new(kind))));
         cache
+    }
+
+    /// Calls `handler` for each change of each kind that is cached so far. Returns those kinds.
+    pub fn on_metadata(&self, handler: &MetadataHandler) -> HashSet<GroupKind> {
+        let subscribed = self.subscriptions.iter().map(|(kind, subscribe)| {
+            subscribe(handler.clone());
+            kind.clone()
+        });
+        subscribed.collect()
     }
 
     /// The futures that keep the caches; each ends when `stop` is cancelled.
     pub fn into_drivers(self, stop: &CancellationToken) -> Vec<BoxFuture<'static, ()>> {
         self.drivers.into_iter().map(|driver| driver(stop.clone())).collect()
     }
+}
+
+fn subscription<K: Cached>(cache: Cache<K>, kind: Arc<GroupKind>) -> Subscribe {
+    Box::new(move |handler| {
+        let kind = kind.clone();
+        cache.on_change(move |change| {
+            handler(&kind, change.old.map(|object| object.meta()), change.new.map(|object| object.meta()));
+        });
+    })
 }
 
 /// Keeps one cache until `stop`. A watch that fails is begun anew with back-off; the cache keeps what it has meanwhile.
