@@ -44,7 +44,7 @@ impl Registry {
     /// The built-in kinds.
     #[must_use]
     pub fn builtin() -> Self {
-        Self::new(builtin::rows(), Arc::new(Arena::builtin().clone()))
+        Self::new(builtin::rows(), Arc::clone(Arena::builtin()))
     }
 
     /// A registry of these kinds.

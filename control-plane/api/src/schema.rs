@@ -7,7 +7,7 @@ mod table;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::Document;
 
@@ -68,6 +68,9 @@ pub struct Field {
     /// The schema's own default. Server-side apply needs it where the field is part of a list's key (`protocol` of a
     /// port); the defaults of Kubernetes' API functions are the strategy's.
     pub default: Option<Document>,
+    /// The words that the field, or each element of its list, takes; none for any. For explanation: whether a value is
+    /// one of them is the strategy's to say.
+    pub words: Vec<String>,
     /// An empty value (`""`, `0`, `false`, `[]`, `{}`) is the same as no value, and is left out of documents as Go's
     /// `omitempty` does. Never so for the fields of custom resources.
     pub omit_empty: bool,
@@ -161,14 +164,14 @@ pub enum Scalar {
 
 // === impl Arena ===
 
-static BUILTIN: LazyLock<Arena> = LazyLock::new(|| {
-    table::parse(include_str!("schema/kubernetes.txt")).expect("a unit test reads the embedded table")
+static BUILTIN: LazyLock<Arc<Arena>> = LazyLock::new(|| {
+    Arc::new(table::parse(include_str!("schema/kubernetes.txt")).expect("a unit test reads the embedded table"))
 });
 
 impl Arena {
     /// The types of every built-in kind. The first call takes a few milliseconds.
     #[must_use]
-    pub fn builtin() -> &'static Self {
+    pub fn builtin() -> &'static Arc<Self> {
         &BUILTIN
     }
 

@@ -151,6 +151,13 @@ impl<'a> Schemas<'a> {
         if !field.description.is_empty() {
             schema["description"] = field.description.as_ref().into();
         }
+        // Upstream's version 2 has no words.
+        if self.dialect == Dialect::Version3 && !field.words.is_empty() {
+            match self.arena.get(field.ty) {
+                Type::List(_) => schema["items"]["enum"] = json!(field.words),
+                Type::Object(_) | Type::Map(_) | Type::Scalar(_) | Type::Any => schema["enum"] = json!(field.words),
+            }
+        }
         if let Some(default) = &field.default {
             schema["default"] = default.clone();
         }

@@ -56,6 +56,7 @@ struct Flags<'a> {
     topology: Option<&'a str>,
     strategic: Strategic,
     default: Option<crate::Document>,
+    words: Vec<String>,
 }
 
 const UNNAMED: &[(&str, Scalar)] = &[
@@ -149,6 +150,7 @@ impl Reader {
             required: flags.required,
             strategic: flags.strategic,
             default: flags.default,
+            words: flags.words,
             omit_empty: !flags.required && !flags.significant && self.may_omit_empty(ty),
             number: parse_number(number)?,
         };
@@ -233,6 +235,7 @@ impl<'a> Flags<'a> {
                     flags.strategic.merge = true;
                     flags.strategic.merge_key = (!key.is_empty()).then(|| key.to_owned());
                 }
+                ("enum", words) => flags.words = words.split(',').map(|word| word.replace('_', " ")).collect(),
                 ("retainKeys", _) => flags.strategic.retain_keys = true,
                 ("replace", _) => flags.strategic.replace = true,
                 ("default", value) => {
@@ -377,6 +380,17 @@ mod tests {
         ] {
             assert_eq!(object(arena, &core(definition)).fields[field].omit_empty, omitted, "{definition}.{field}");
         }
+    }
+
+    #[test]
+    fn fields_know_their_words() {
+        let arena = Arena::builtin();
+        let words = |definition: &str, field: &str| object(arena, &core(definition)).fields[field].words.clone();
+        assert_eq!(words("ContainerPort", "protocol"), ["SCTP", "TCP", "UDP"]);
+        assert_eq!(words("HostPathVolumeSource", "type")[..2], ["", "BlockDevice"]);
+        assert_eq!(words("ContainerPort", "name"), [""; 0]);
+        let usages = &object(arena, "io.k8s.api.certificates.v1.CertificateSigningRequestSpec").fields["usages"].words;
+        assert!(usages.contains(&"digital signature".to_owned()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::definitions::WITHOUT_LIST;
+use super::enums;
 use super::messages::{Markers, Message, Messages};
 use super::significant::is_significant;
 
@@ -79,6 +80,10 @@ fn definition(name: &str, schema: &Value, messages: &Messages) -> String {
         let mut flags = wire.as_ref().map(|wire| field_flags(&wire.markers)).unwrap_or_default();
         if is_significant(name, field) {
             flags.push_str(" significant");
+        }
+        if let Some(words) = enums::words(name, field) {
+            // Words may contain spaces, which separate flags.
+            write!(flags, " enum={}", words.join(",").replace(' ', "_")).unwrap();
         }
         if is_required(name, schema, field, &flags) {
             flags.insert_str(0, " required");
@@ -204,7 +209,7 @@ const HEADER: &str = "\
 # `SHEAVE_REGENERATE=1 cargo test -p sheave-api --test kubernetes_table`; not edited by hand. Line by line:
 #   = NAME TYPE [atomic]          a definition
 #   . FIELD NUMBERS TYPE [FLAGS]  a field; NUMBERS is its protobuf number, 2.1 inside an inlined struct, - for none;
-#                                 `significant`: its empty value differs from no value
+#                                 `significant`: its empty value differs from no value; `enum`: its words, _ for a space
 #   | TEXT                        the description of the line above; \\n and \\\\ are escaped
 # TYPE is a scalar, a definition, [list items] or {map values}.
 ";

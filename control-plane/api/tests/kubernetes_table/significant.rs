@@ -222,8 +222,7 @@ pub(crate) fn is_significant(definition: &str, field: &str) -> bool {
     SIGNIFICANT.iter().any(|(name, fields)| *name == short && fields.contains(&field))
 }
 
-/// Whether every row names a field of a definition.
-pub(crate) fn unknown_rows(is_field: impl Fn(&str, &str) -> bool) -> Vec<String> {
-    let rows = SIGNIFICANT.iter().flat_map(|(name, fields)| fields.iter().map(move |field| (*name, *field)));
-    rows.filter(|(name, field)| !is_field(name, field)).map(|(name, field)| format!("{name}.{field}")).collect()
+/// Every field of a row: definition and name.
+pub(crate) fn fields() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SIGNIFICANT.iter().flat_map(|(name, fields)| fields.iter().map(move |field| (*name, *field)))
 }
