@@ -4,10 +4,10 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use crate::cgroup::{Cgroup, CgroupError};
 use crate::identity::ProcessIdentity;
 use crate::node::{BootError, Node};
-use crate::process::{CommandError, HostCommand, open_process, send_signal, wait_for_end};
+use crate::process::{CommandError, HostCommand, Process, open_process, send_signal, wait_for_end};
 
 /// How long a killed daemon gets to be gone.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -68,7 +68,7 @@ pub enum DaemonError {
         /// Its process id, as the machine sees it.
         process: u32,
     },
-    /// Its log or process id could not be written.
+    /// Its log could not be opened.
     #[error("cannot write {path}: {source}")]
     File {
         /// The file.
@@ -160,13 +160,12 @@ impl DaemonCommand {
         }
         cgroup.create()?;
         let log = files.open_log().map_err(|source| DaemonError::File { path: files.log.clone(), source })?;
-        let output = command.stderr(log).output()?;
-        let failed =
-            |reason: &str| DaemonError::Start { name: name.clone(), reason: reason.to_owned(), log: files.log.clone() };
-        let identity = find_started(&cgroup, &output).map_err(|reason| failed(&reason))?;
-        let written = fs::write(&files.identity, identity.to_string());
-        written.map_err(|source| DaemonError::File { path: files.identity.clone(), source })?;
-        Daemon::open(&name, identity, files.log.clone()).map_err(|_| failed("it ended at once"))
+        let mut starter = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let started = lead(&mut starter, &cgroup, |identity| {
+            fs::write(&files.identity, identity.to_string())?;
+            Daemon::open(&name, identity, files.log.clone())
+        });
+        started.map_err(|reason| DaemonError::Start { name, reason, log: files.log })
     }
 }
 
@@ -256,13 +255,26 @@ impl DaemonFiles {
     }
 }
 
-/// Translates the process id that the starter printed, which is one of the node's, to the machine's.
-fn find_started(cgroup: &Cgroup, output: &Output) -> Result<ProcessIdentity, String> {
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let Ok(inside) = printed.trim().parse::<u32>() else { return Err(printed.trim().to_owned()) };
+/// Leads a daemon through its start, which node/init/main.rs describes: hears its process id, has `meet` make its
+/// acquaintance while it waits, lets it become its program, and hears whether it could.
+fn lead(
+    starter: &mut Process,
+    cgroup: &Cgroup,
+    meet: impl FnOnce(ProcessIdentity) -> io::Result<Daemon>,
+) -> Result<Daemon, String> {
+    let text = |error: io::Error| error.to_string();
+    let mut reports = BufReader::new(starter.stdout.take().ok_or("its starter has no output")?);
+    let mut report = String::new();
+    reports.read_line(&mut report).map_err(text)?;
+    let inside = report.trim().parse().map_err(|_| report.trim().to_owned())?;
     let mut members = cgroup.processes().into_iter();
-    let started = members.find(|process| id_in_own_namespace(*process) == Some(inside));
-    started.and_then(ProcessIdentity::of).ok_or_else(|| "it ended at once".to_owned())
+    let waiting = members.find(|process| id_in_own_namespace(*process) == Some(inside));
+    let identity = waiting.and_then(ProcessIdentity::of).ok_or("it was killed before it began")?;
+    let daemon = meet(identity).map_err(text)?;
+    drop(starter.stdin.take());
+    let mut failure = String::new();
+    reports.read_to_string(&mut failure).map_err(text)?;
+    if failure.is_empty() { Ok(daemon) } else { Err(failure.trim().to_owned()) }
 }
 
 /// A process's id in its own PID namespace (the last field of `NSpid`, proc_pid_status(5)).

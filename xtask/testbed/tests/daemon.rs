@@ -86,6 +86,16 @@ fn a_daemon_that_cannot_be_started_is_named_with_the_reason_and_its_log() {
 }
 
 #[test]
+fn a_daemon_that_ends_at_once_was_started_all_the_same() {
+    require_root!();
+    let topology = Topology::builder("short").nodes(1).build().unwrap();
+    for _ in 0..20 {
+        let daemon = topology.node(1).daemon("short", "true").unwrap().start().unwrap();
+        eventually!(within: 10s, !daemon.is_running(), "`true` does not end");
+    }
+}
+
+#[test]
 fn daemons_end_with_their_node() {
     require_root!();
     let topology = Topology::builder("ends").nodes(1).build().unwrap();

@@ -4,18 +4,24 @@
 //! other end of that pipe, this process exits, and with PID 1 the kernel ends every process of the node. A node that
 //! shall outlive its maker is started with the argument `stay` instead.
 //!
-//! With the arguments `start PROGRAM ...` it is not PID 1 but starts a daemon: it writes the daemon's process id and
-//! ends, so that the kernel hands the daemon to PID 1. What it cannot start it names instead.
+//! With the arguments `start PROGRAM ...` it is not PID 1 but starts a daemon in two steps. First it leaves a child
+//! behind, which the kernel hands to PID 1. That child (`become PROGRAM ...`) writes its process id to standard output,
+//! waits for the end of its standard input, by which time its starter knows it, and becomes the program. Standard error
+//! is the daemon's log. What goes wrong is written to standard output as well; when nothing does, that just ends.
 //!
 //! The file is compiled by itself (see build.rs): it uses nothing but the standard library.
 
 #![expect(unsafe_code, reason = "the standard library has no door to signal(2)")]
 
 use std::env::ArgsOs;
-use std::io::{self, ErrorKind, Read as _};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::iter::Skip;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
+
+type Arguments = Skip<ArgsOs>;
 
 const SIGCHLD: i32 = 17;
 const SIG_IGN: usize = 1;
@@ -25,9 +31,10 @@ unsafe extern "C" {
 }
 
 fn main() {
-    let mut arguments = std::env::args_os();
-    match arguments.nth(1).as_ref().and_then(|argument| argument.to_str()) {
-        Some("start") => start(arguments),
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next().as_ref().and_then(|argument| argument.to_str()) {
+        Some("start") => report(leave_child(arguments)),
+        Some("become") => report(become_program(arguments)),
         Some("stay") => {
             reap_orphans();
             loop {
@@ -41,18 +48,27 @@ fn main() {
     }
 }
 
-/// Starts a program in a process group of its own, out of reach of a terminal's Ctrl-C. Standard error is its log.
-fn start(mut arguments: ArgsOs) {
+/// Starts this program once more, in a process group of its own, out of reach of a terminal's Ctrl-C.
+fn leave_child(arguments: Arguments) -> io::Result<()> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("become").args(arguments).process_group(0).spawn().map(drop)
+}
+
+/// Replaces this process by a program; returns only when that fails.
+fn become_program(mut arguments: Arguments) -> io::Result<()> {
     let program = arguments.next().unwrap_or_default();
-    let start = || -> io::Result<u32> {
-        let log = || io::stderr().as_fd().try_clone_to_owned().map(Stdio::from);
-        let mut command = Command::new(&program);
-        command.args(arguments).stdin(Stdio::null()).stdout(log()?).stderr(log()?).process_group(0);
-        Ok(command.spawn()?.id())
-    };
-    match start() {
-        Ok(process) => println!("{process}"),
-        Err(error) => println!("{error}"),
+    println!("{}", std::process::id());
+    wait_for_end_of_input();
+    let log = || io::stderr().as_fd().try_clone_to_owned().map(Stdio::from);
+    // A copy of standard output that the program does not inherit: it is closed when the program begins.
+    let report = io::stdout().as_fd().try_clone_to_owned()?;
+    let error = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(log()?).stderr(log()?).exec();
+    writeln!(File::from(report), "{error}")
+}
+
+fn report(done: io::Result<()>) {
+    if let Err(error) = done {
+        println!("{error}");
     }
 }
 

@@ -1,17 +1,18 @@
 //! A real containerd in each node, asked through CRI.
 #![expect(clippy::unwrap_used, reason = "a step of a test that fails is a panic with its message")]
 
-use std::path::{Path, PathBuf};
+mod cri;
+mod image;
+
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
-use hyper_util::rt::TokioIo;
-use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
-use k8s_cri::v1::{StatusRequest, VersionRequest, VersionResponse};
+use cri::{client, version};
+use k8s_cri::v1::{ContainerStatusRequest, StatusRequest};
 use test_support::{eventually, require_root};
 use testbed::containerd::{Containerd, ContainerdError, Settings};
 use testbed::{Node, Stopped, Topology};
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint, Uri};
 
 #[tokio::test]
 async fn each_node_has_a_containerd_of_its_own_that_answers_through_cri() {
@@ -41,9 +42,11 @@ async fn containerd_is_ready_for_pods_but_for_the_network_that_nobody_has_config
     assert!(condition("RuntimeReady").status);
     assert!(condition("NetworkReady").message.contains("cni plugin not initialized"), "{conditions:?}");
     let configuration = &status.info["config"];
-    for setting in
-        [r#""sandboxImage":"pause""#, r#""restrictOOMScoreAdj":true"#, r#""configPath":"/etc/containerd/certs.d""#]
-    {
+    for setting in [
+        r#""sandboxImage":"docker.io/library/sleeper:latest""#,
+        r#""restrictOOMScoreAdj":true"#,
+        r#""configPath":"/etc/containerd/certs.d""#,
+    ] {
         assert!(configuration.contains(setting), "{setting} is not in {configuration}");
     }
 }
@@ -63,21 +66,51 @@ async fn containerd_killed_is_started_again_and_found_by_others() {
     eventually!(within: 30s, await version(second.socket()), "CRI does not answer");
 }
 
+#[tokio::test]
+async fn a_container_runs_in_the_namespaces_and_cgroups_of_its_node_survives_containerd_and_ends_with_the_node() {
+    require_root!();
+    let topology = Topology::builder("container").nodes(1).build().unwrap();
+    let node = topology.node(1);
+    let containerd = start(node);
+    eventually!(within: 30s, await version(containerd.socket()), "CRI does not answer");
+    import_image(node);
+    let began = Instant::now();
+    let id = cri::run_pod(containerd.socket(), IMAGE, "/kubepods").await;
+    println!("pod and container run after {:.0?}", began.elapsed());
+
+    let process = container_process(containerd.socket(), &id).await;
+    let cgroups = shell(node, &format!("cat /proc/{process}/cgroup"));
+    assert!(cgroups.lines().all(|line| line.ends_with(&format!(":/kubepods/{id}"))), "{cgroups}");
+    let namespace = |process: u32, kind| shell(node, &format!("readlink /proc/{process}/ns/{kind}"));
+    assert_eq!(namespace(process, "net"), namespace(1, "net"));
+    assert_ne!(namespace(process, "pid"), namespace(1, "pid"));
+
+    containerd.daemon().kill().unwrap();
+    let containerd = start(node);
+    eventually!(within: 30s, await version(containerd.socket()), "CRI does not answer");
+    assert_eq!(container_process(containerd.socket(), &id).await, process, "it was started again");
+    node.kill().unwrap();
+    assert!(!node.cgroup().unified().exists(), "something survives the node");
+}
+
 #[test]
 fn a_containerd_that_does_not_come_up_is_quoted() {
     require_root!();
     let topology = Topology::builder("broken").nodes(1).build().unwrap();
     let node = topology.node(1);
     // A folder where the socket should be.
-    std::fs::create_dir_all(node.root().unwrap().join("run/containerd/containerd.sock/folder")).unwrap();
+    fs::create_dir_all(node.root().unwrap().join("run/containerd/containerd.sock/folder")).unwrap();
     let error = Containerd::start(node, &settings()).unwrap_err().to_string();
     for part in ["ended at once", "containerd.log", "containerd.sock"] {
         assert!(error.contains(part), "{part} is missing in: {error}");
     }
 }
 
+/// Name of the one image: it serves as pause container and as workload.
+const IMAGE: &str = "docker.io/library/sleeper:latest";
+
 fn settings() -> Settings {
-    Settings { sandbox_image: "pause".to_owned(), registry: Some("http://127.0.0.1:5000".to_owned()) }
+    Settings { sandbox_image: IMAGE.to_owned(), registry: Some("http://127.0.0.1:5000".to_owned()) }
 }
 
 fn start(node: &Node) -> Containerd {
@@ -87,19 +120,25 @@ fn start(node: &Node) -> Containerd {
     containerd
 }
 
-async fn version(socket: &Path) -> Result<VersionResponse, String> {
-    let mut client = client(socket).await.map_err(|error| error.to_string())?;
-    let version = client.version(VersionRequest { version: "v1".to_owned() }).await;
-    version.map(tonic::Response::into_inner).map_err(|error| error.to_string())
+fn import_image(node: &Node) {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    image::write_sleeping(&archive, IMAGE);
+    let import = node.command("ctr").unwrap().args(["--namespace", "k8s.io", "images", "import"]).arg(&archive);
+    let output = import.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A CRI client over a unix socket; the address is a formality.
-async fn client(socket: &Path) -> Result<RuntimeServiceClient<Channel>, tonic::transport::Error> {
-    let socket: PathBuf = socket.to_owned();
-    let connect = move |_: Uri| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    };
-    let channel = Endpoint::from_static("http://containerd").connect_with_connector(tower::service_fn(connect)).await?;
-    Ok(RuntimeServiceClient::new(channel))
+/// Process id of a running container, as its node sees it.
+async fn container_process(socket: &Path, id: &str) -> u32 {
+    let request = ContainerStatusRequest { container_id: id.to_owned(), verbose: true };
+    let status = client(socket).await.unwrap().container_status(request).await.unwrap().into_inner();
+    let info: serde_json::Value = serde_json::from_str(&status.info["info"]).unwrap();
+    info["pid"].as_u64().unwrap().try_into().unwrap()
+}
+
+fn shell(node: &Node, script: &str) -> String {
+    let output = node.command("sh").unwrap().args(["-c", script]).output().unwrap();
+    assert!(output.status.success(), "`{script}`: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
