@@ -72,6 +72,11 @@ impl Call {
         decode(&self.entry()?)
     }
 
+    /// Drops the warnings of a try that is made again.
+    pub(crate) fn forget_warnings(&self) {
+        self.warnings.lock().clear();
+    }
+
     pub(crate) fn warn(&self, text: impl Into<String>) {
         self.warnings.lock().push(text.into());
     }

@@ -38,7 +38,6 @@ async fn object(call: &Call, body: RequestBody) -> Result<Reply, StatusError> {
         Verb::Patch => write::patch(call, Part::Main, &body::read(body).await?).await,
         Verb::Delete => write::delete(call, &body::read(body).await?).await,
         Verb::DeleteCollection => write::delete_collection(call, &body::read(body).await?).await,
-        Verb::Head | Verb::Options => Err(StatusError::method_not_allowed()),
     }
 }
 

@@ -79,18 +79,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Document, serde_json::Error> {
     serde_json::from_slice(bytes)
 }
 
-/// Drops every null that is a value in a map: Kubernetes' documents know absence, not null.
-pub(crate) fn drop_nulls(document: &mut Document) {
-    match document {
-        Document::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        Document::Array(list) => list.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
 // === impl Ordered ===
 
 impl Serialize for Ordered<'_> {
@@ -173,12 +161,5 @@ mod tests {
             assert_eq!(present(&Bytes::from(bytes), 3), bytes);
             assert!(metadata(&Bytes::from(bytes)).is_none());
         }
-    }
-
-    #[test]
-    fn nulls_in_maps_go_and_nulls_in_lists_stay() {
-        let mut document = json!({"a": null, "b": {"c": null, "d": [null, {"e": null}]}});
-        drop_nulls(&mut document);
-        assert_eq!(document, json!({"b": {"d": [null, {}]}}));
     }
 }

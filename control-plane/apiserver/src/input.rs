@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use sheave_api::Document;
+use sheave_api::decode::{self, FieldValidation, Format};
+use sheave_api::field::{Cause, FieldError, Path};
 use sheave_api::kind::GroupVersionKind;
 
 use crate::call::Call;
-use crate::document::drop_nulls;
-use crate::negotiate::{BodyFormat, body_format};
-use crate::query::FieldValidation;
+use crate::negotiate::body_format;
 use crate::status::StatusError;
 
-/// The document in a body, whatever its format, with the type that `expected` says.
+/// The document in a body, whatever its format, of the type that `expected` says.
 ///
 /// # Errors
 /// 415 for an unknown format, 400 for a body that cannot be read, is of another type, or has fields that strict
@@ -21,59 +21,48 @@ pub(crate) fn document(
     expected: &GroupVersionKind,
     validation: FieldValidation,
 ) -> Result<Document, StatusError> {
-    let _ = validation;
-    let mut document = match body_format(&call.headers)? {
-        BodyFormat::Json => json(body, &expected.kind)?,
-        BodyFormat::Yaml => yaml(body)?,
-        BodyFormat::Protobuf => return Err(StatusError::unsupported_media_type("application/json")),
+    let format = body_format(&call.headers)?;
+    let accepted = decode::object(&call.server.registry, expected, body, format, validation)
+        .map_err(|error| StatusError::bad_request(error.to_string()))?;
+    accepted.warnings.into_iter().for_each(|warning| call.warn(warning));
+    Ok(accepted.document)
+}
+
+/// A patch: JSON or YAML of any shape.
+pub(crate) fn patch(body: &Bytes, format: Format) -> Result<Document, StatusError> {
+    decode::untyped(body, format)
+        .map(|decoded| decoded.document)
+        .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))
+}
+
+/// An object that a patch has made, checked against the type of the call's kind.
+///
+/// # Errors
+/// 422 that shows the patch, when a value is of the wrong type or strict validation finds an unknown field.
+pub(crate) fn patched(
+    call: &Call,
+    patched: Document,
+    patch: &Document,
+    validation: FieldValidation,
+) -> Result<Document, StatusError> {
+    let checked = decode::document(call.server.registry.schema(), call.kind.schema, patched)
+        .map_err(|error| refused_patch(patch, &error.to_string()))?;
+    if !checked.findings.is_empty() {
+        match validation {
+            FieldValidation::Strict => return Err(refused_patch(patch, &decode::strict_error(&checked.findings))),
+            FieldValidation::Warn => checked.findings.iter().for_each(|finding| call.warn(finding.to_string())),
+            FieldValidation::Ignore => {}
+        }
+    }
+    Ok(checked.document)
+}
+
+fn refused_patch(patch: &Document, why: &str) -> StatusError {
+    let shown: String = patch.to_string().chars().take(1024).collect();
+    let error = FieldError {
+        path: Path::new("patch"),
+        cause: Cause::Invalid,
+        message: format!("Invalid value: {shown:?}: {why}"),
     };
-    check_type(&mut document, expected)?;
-    drop_nulls(&mut document);
-    Ok(document)
-}
-
-/// JSON that must be an object.
-pub(crate) fn json(body: &[u8], kind: &str) -> Result<Document, StatusError> {
-    let document: Document = serde_json::from_slice(body).map_err(|error| {
-        let message = format!("couldn't get version/kind; json parse error: {error}");
-        StatusError::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {message}"))
-    })?;
-    if document.is_object() { Ok(document) } else { Err(not_an_object(kind)) }
-}
-
-/// YAML, of which JSON is a part.
-pub(crate) fn yaml(body: &[u8]) -> Result<Document, StatusError> {
-    let text =
-        std::str::from_utf8(body).map_err(|error| StatusError::bad_request(format!("invalid UTF-8: {error}")))?;
-    let value: Document = serde_yaml_ng::from_str(text)
-        .map_err(|error| StatusError::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
-    if value.is_object() { Ok(value) } else { Err(not_an_object("object")) }
-}
-
-fn not_an_object(kind: &str) -> StatusError {
-    StatusError::bad_request(format!(
-        "the object provided is unrecognized (must be of type {kind}): the body is not a JSON object"
-    ))
-}
-
-/// A body without a type is taken for what the path expects; another type is refused.
-fn check_type(document: &mut Document, expected: &GroupVersionKind) -> Result<(), StatusError> {
-    let text = |field: &str| document[field].as_str().unwrap_or_default().to_owned();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
-    let expected_version = expected.api_version();
-    if !kind.is_empty() && kind != expected.kind {
-        let version = if api_version.is_empty() { &expected_version } else { &api_version };
-        return Err(StatusError::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {}: no kind {kind:?} is registered for this path",
-            expected.kind
-        )));
-    }
-    if !api_version.is_empty() && api_version != expected_version {
-        return Err(StatusError::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({expected_version})"
-        )));
-    }
-    document["apiVersion"] = expected_version.into();
-    document["kind"] = expected.kind.as_str().into();
-    Ok(())
+    StatusError::invalid_kind("", "", "", &[error])
 }

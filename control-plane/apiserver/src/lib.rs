@@ -14,12 +14,14 @@
 
 mod admission;
 mod authn;
+mod authz;
 mod body;
 mod bootstrap;
 mod call;
 mod convert;
 mod dispatch;
 mod document;
+mod in_flight;
 mod input;
 mod keys;
 mod meta;
@@ -37,7 +39,7 @@ mod server;
 mod status;
 mod write;
 
-pub use authn::{Identity, UserInfo};
+pub use authn::{Identity, TokenKeys, TokenKeysError, UserInfo};
 pub use body::{BoxError, RequestBody, ResponseBody};
 pub use bootstrap::BootstrapError;
 pub use options::Options;

@@ -3,16 +3,10 @@
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
+use sheave_api::decode::Format;
+
 use crate::query::Query;
 use crate::status::StatusError;
-
-/// What a request body is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyFormat {
-    Json,
-    Yaml,
-    Protobuf,
-}
 
 /// What an answer is written in. Protobuf is understood but never answered: clients that prefer it accept JSON too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +46,11 @@ const ANSWER_TYPES: &str = "application/json, application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// The format of the request body. A missing Content-Type is JSON: `kubectl scale --current-replicas` sends none.
-pub(crate) fn body_format(headers: &HeaderMap) -> Result<BodyFormat, StatusError> {
+pub(crate) fn body_format(headers: &HeaderMap) -> Result<Format, StatusError> {
     match media_type(headers) {
-        None | Some("" | "application/json") => Ok(BodyFormat::Json),
-        Some("application/yaml") => Ok(BodyFormat::Yaml),
-        Some(PROTOBUF) => Ok(BodyFormat::Protobuf),
+        None | Some("" | "application/json") => Ok(Format::Json),
+        Some("application/yaml") => Ok(Format::Yaml),
+        Some(PROTOBUF) => Ok(Format::Protobuf),
         Some(_) => Err(StatusError::unsupported_media_type(BODY_TYPES)),
     }
 }
@@ -93,18 +87,6 @@ fn accept_clauses(headers: &HeaderMap) -> Vec<Clause<'_>> {
         .collect();
     clauses.sort_by(|a, b| b.quality().total_cmp(&a.quality()));
     clauses
-}
-
-/// Whether `Accept` names `media` at all, as the OpenAPI handlers ask.
-pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
-    accept_clauses(headers).iter().any(|clause| clause.media == media)
-}
-
-/// The clauses' media types with the given parameters, for discovery's `g`, `v` and `as`.
-pub(crate) fn first_of<'a, T: Copy>(headers: &HeaderMap, offers: &[(&'a [(&'a str, &'a str)], T)]) -> Option<T> {
-    accept_clauses(headers).iter().filter(|clause| clause.is_json() || clause.is_any()).find_map(|clause| {
-        offers.iter().find(|(parameters, _)| clause.has_exactly(parameters)).map(|&(_, offer)| offer)
-    })
 }
 
 /// Upstream indents for browsers, curl and wget.
@@ -145,12 +127,6 @@ impl<'a> Clause<'a> {
 
     fn is_any(&self) -> bool {
         matches!(self.media, "*/*" | "application/*")
-    }
-
-    fn has_exactly(&self, parameters: &[(&str, &str)]) -> bool {
-        ["g", "v", "as"]
-            .iter()
-            .all(|name| self.parameter(name) == parameters.iter().find(|(key, _)| key == name).map(|&(_, value)| value))
     }
 
     /// What this clause gets, if it can be served.

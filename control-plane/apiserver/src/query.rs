@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::USER_AGENT;
 use sheave_api::Document;
+use sheave_api::decode::FieldValidation;
 use sheave_api::field::{Cause, FieldError, Path};
 
 use crate::status::StatusError;
@@ -44,18 +45,6 @@ pub(crate) struct WriteOptions {
     pub(crate) force: Option<bool>,
     /// A server-side apply, which settles the ownership of fields itself.
     pub(crate) is_apply: bool,
-}
-
-/// What happens to unknown and duplicate fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum FieldValidation {
-    /// They are dropped in silence.
-    Ignore,
-    /// They are dropped with a `Warning` header each.
-    #[default]
-    Warn,
-    /// They refuse the request.
-    Strict,
 }
 
 /// `DeleteOptions`, from the body where there is one, else from the query.
@@ -241,7 +230,7 @@ impl WriteOptions {
         let options = Self {
             dry_run: dry_run(query.all("dryRun"), &mut errors),
             field_manager: sheave_patch::options::manager_name(manager, agent),
-            validation: FieldValidation::parse(query.nonempty("fieldValidation"), &mut errors),
+            validation: validation(query.nonempty("fieldValidation"), &mut errors),
             force: query.optional_flag("force"),
             is_apply: false,
         };
@@ -249,19 +238,12 @@ impl WriteOptions {
     }
 }
 
-impl FieldValidation {
-    fn parse(value: Option<&str>, errors: &mut Vec<FieldError>) -> Self {
-        match value {
-            None => Self::default(),
-            Some("Ignore") => Self::Ignore,
-            Some("Warn") => Self::Warn,
-            Some("Strict") => Self::Strict,
-            Some(other) => {
-                errors.push(unsupported("fieldValidation", other, &["Ignore", "Strict", "Warn"]));
-                Self::default()
-            }
-        }
-    }
+fn validation(value: Option<&str>, errors: &mut Vec<FieldError>) -> FieldValidation {
+    let value = value.unwrap_or_default();
+    FieldValidation::from_parameter(value).unwrap_or_else(|| {
+        errors.push(unsupported("fieldValidation", value, &["Ignore", "Strict", "Warn"]));
+        FieldValidation::default()
+    })
 }
 
 fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<FieldError>) -> bool {

@@ -24,10 +24,6 @@ pub enum Verb {
     Delete,
     /// Delete every object that a selector matches.
     DeleteCollection,
-    /// HEAD of a path that is no resource.
-    Head,
-    /// OPTIONS of a path that is no resource.
-    Options,
 }
 
 /// A request's path, taken apart.
@@ -84,15 +80,13 @@ impl Verb {
             Self::Patch => "patch",
             Self::Delete => "delete",
             Self::DeleteCollection => "deletecollection",
-            Self::Head => "head",
-            Self::Options => "options",
         }
     }
 
     /// Whether the verb only reads.
     #[must_use]
     pub fn is_read(self) -> bool {
-        matches!(self, Self::Get | Self::List | Self::Watch | Self::Head | Self::Options)
+        matches!(self, Self::Get | Self::List | Self::Watch)
     }
 
     /// The verb of a resource request; none for methods that no resource takes.
@@ -109,20 +103,6 @@ impl Verb {
             Method::DELETE => Self::Delete,
             // Proxied paths take any method; rules see OPTIONS as a read.
             Method::OPTIONS if path.subresource.as_deref() == Some("proxy") => Self::Get,
-            _ => return None,
-        })
-    }
-
-    /// The verb of a request for a path that is no resource.
-    pub(crate) fn of_path(method: &Method) -> Option<Self> {
-        Some(match *method {
-            Method::GET => Self::Get,
-            Method::HEAD => Self::Head,
-            Method::OPTIONS => Self::Options,
-            Method::POST => Self::Create,
-            Method::PUT => Self::Update,
-            Method::PATCH => Self::Patch,
-            Method::DELETE => Self::Delete,
             _ => return None,
         })
     }

@@ -11,18 +11,22 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use sheave_api::Document;
+use sheave_api::discovery::Discovery;
 use sheave_api::kind::Kind;
 use sheave_api::registry::Registry;
 use sheave_store::{Operation, Revision, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::authn::Identity;
+use crate::authn::{Authenticator, Identity, TokenKeys};
+use crate::authz::Authorizer;
 use crate::body::{BoxError, ResponseBody};
 use crate::bootstrap::{self, BootstrapError};
 use crate::call::Call;
+use crate::in_flight::InFlight;
 use crate::keys;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::paths::Readiness;
 use crate::read::EventCache;
 use crate::serve;
 use crate::status::StatusError;
@@ -46,7 +50,12 @@ struct InProcess {
 pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) discovery: Discovery,
     pub(crate) options: Options,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) in_flight: InFlight,
+    pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
     /// Ends watches and other long requests.
     pub(crate) shutdown: CancellationToken,
@@ -63,16 +72,38 @@ impl ApiServer {
     /// # Errors
     /// When they cannot be made.
     pub async fn start(store: Arc<Store>, options: Options) -> Result<Self, BootstrapError> {
-        let server = Self::new(store, options);
+        let keys = match &options.token_keys {
+            Some(keys) => Arc::clone(keys),
+            None => Arc::new(TokenKeys::generate()?.0),
+        };
+        let server = Self::new(store, options, keys);
         bootstrap::bootstrap(&server).await?;
+        server.inner.readiness.set_started();
         Ok(server)
     }
 
-    fn new(store: Arc<Store>, options: Options) -> Self {
+    fn new(store: Arc<Store>, options: Options, keys: Arc<TokenKeys>) -> Self {
         let registry = Arc::new(Registry::builtin());
         let events = registry.kinds().map(|kind| (keys::kind_prefix(kind), Arc::default())).collect();
-        let inner =
-            Inner { store, registry, options, metrics: Metrics::default(), shutdown: CancellationToken::new(), events };
+        let authenticator = Authenticator {
+            store: Arc::clone(&store),
+            keys,
+            issuer: options.issuer.clone(),
+            audiences: vec![options.issuer.clone()],
+        };
+        let inner = Inner {
+            authorizer: Authorizer::spawn(Arc::clone(&store)),
+            discovery: Discovery::new(&registry, &options.advertise.to_string()),
+            store,
+            registry,
+            options,
+            authenticator,
+            in_flight: InFlight::default(),
+            readiness: Readiness::default(),
+            metrics: Metrics::default(),
+            shutdown: CancellationToken::new(),
+            events,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -92,8 +123,9 @@ impl ApiServer {
         serve::serve(&self.inner, request).await
     }
 
-    /// Ends watches and refuses long requests; others go on to their end.
+    /// Begins the end: `/readyz` fails and watches end, so that clients go elsewhere; other requests go on.
     pub fn drain(&self) {
+        self.inner.readiness.set_stopping();
         self.inner.shutdown.cancel();
     }
 }
@@ -148,8 +180,9 @@ impl Inner {
 
     /// Waits until what is derived from objects of `kind` has seen `revision`.
     pub(crate) async fn caught_up(&self, kind: &Kind, revision: Revision) {
-        let _ = (kind, revision);
-        std::future::ready(()).await;
+        if kind.gvk.group == "rbac.authorization.k8s.io" {
+            self.authorizer.caught_up(revision).await;
+        }
     }
 
     /// The operations that reserve what a new or changed object needs for itself alone, such as a service's addresses.

@@ -1,5 +1,12 @@
 //! Who is asking.
 
+mod authenticator;
+mod bearer;
 mod identity;
 
+pub use bearer::{TokenKeys, TokenKeysError};
 pub use identity::{Identity, UserInfo};
+
+pub(crate) use authenticator::Authenticator;
+pub(crate) use bearer::{Claims, Private, Reference};
+pub(crate) use identity::MASTERS;

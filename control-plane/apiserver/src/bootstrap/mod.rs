@@ -2,6 +2,9 @@
 //! handlers as everybody's.
 
 mod objects;
+mod roles;
+mod rules;
+mod user_roles;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -10,12 +13,15 @@ use http_body_util::{BodyExt as _, Full};
 use sheave_api::Document;
 use sheave_api::view::View;
 
-use crate::authn::Identity;
+use crate::authn::{Identity, TokenKeysError};
 use crate::server::ApiServer;
 
 /// A bootstrap object could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
+    /// There are no keys for tokens, and none can be made.
+    #[error(transparent)]
+    TokenKeys(#[from] TokenKeysError),
     /// The server refused an object of its own.
     #[error("cannot make the bootstrap object {path}: {status}: {message}")]
     Refused {

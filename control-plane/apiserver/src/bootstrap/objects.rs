@@ -3,14 +3,15 @@
 use serde_json::json;
 use sheave_api::Document;
 
-use super::Wanted;
+use super::{Wanted, roles};
 
 /// The namespaces that Kubernetes itself uses.
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// The objects in groups, each of which needs the one before.
 pub(super) fn groups() -> Vec<Vec<Wanted>> {
-    let first = NAMESPACES.iter().map(|name| namespace(name)).chain(priority_classes());
+    let namespaces = NAMESPACES.iter().map(|name| namespace(name));
+    let first = namespaces.chain(priority_classes()).chain(roles::wanted());
     let second = NAMESPACES.iter().map(|name| default_account(name));
     vec![first.collect(), second.collect()]
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
 use sheave_api::Document;
+use sheave_api::decode::FieldValidation;
 use sheave_api::kind::GroupVersionKind;
 use sheave_api::view::Edit;
 use sheave_store::{Entry, Expect, Operation};
@@ -17,7 +18,7 @@ use crate::call::{Call, decode};
 use crate::document;
 use crate::input;
 use crate::meta::Meta;
-use crate::query::{DeleteOptions, FieldValidation, Propagation};
+use crate::query::{DeleteOptions, Propagation};
 use crate::reply::Reply;
 use crate::status::{self, StatusDetails, StatusError};
 

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use sheave_api::Document;
+use sheave_api::decode::{FieldValidation, Format};
 use sheave_patch::{json, strategic};
 
 use super::create::create_object;
 use super::modify::{Part, modify};
 use super::ownership;
 use crate::call::Call;
-use crate::document::drop_nulls;
 use crate::input;
 use crate::negotiate::media_type;
 use crate::query::WriteOptions;
@@ -35,7 +35,7 @@ pub(crate) async fn patch(call: &Call, part: Part, body: &Bytes) -> Result<Reply
     match kind {
         PatchType::Apply => apply(call, part, &patch, &options).await,
         _ => {
-            let mut change = |old: &Document| changed(call, kind, old, &patch);
+            let mut change = |old: &Document| changed(call, kind, old, &patch, options.validation);
             modify(call, part, &options, &mut change).await?.reply(call)
         }
     }
@@ -60,7 +60,13 @@ async fn apply(call: &Call, part: Part, patch: &Document, options: &WriteOptions
     }
 }
 
-fn changed(call: &Call, kind: PatchType, old: &Document, patch: &Document) -> Result<Document, StatusError> {
+fn changed(
+    call: &Call,
+    kind: PatchType,
+    old: &Document,
+    patch: &Document,
+    validation: FieldValidation,
+) -> Result<Document, StatusError> {
     let patched = match kind {
         PatchType::Json => json::apply_patch(old.clone(), patch),
         PatchType::Strategic => {
@@ -68,9 +74,9 @@ fn changed(call: &Call, kind: PatchType, old: &Document, patch: &Document) -> Re
         }
         PatchType::Merge | PatchType::Apply => json::apply_merge(old.clone(), patch),
     };
-    let mut patched = patched.map_err(|error| ownership::refused(call, &error))?;
-    drop_nulls(&mut patched);
-    Ok(patched)
+    let patched = patched.map_err(|error| ownership::refused(call, &error))?;
+    call.forget_warnings();
+    input::patched(call, patched, patch, validation)
 }
 
 // === impl PatchType ===
@@ -86,11 +92,10 @@ impl PatchType {
         }
     }
 
-    fn read(self, body: &[u8]) -> Result<Document, StatusError> {
+    fn read(self, body: &Bytes) -> Result<Document, StatusError> {
         match self {
-            Self::Apply => input::yaml(body),
-            Self::Json | Self::Merge | Self::Strategic => serde_json::from_slice(body)
-                .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}"))),
+            Self::Apply => input::patch(body, Format::Yaml),
+            Self::Json | Self::Merge | Self::Strategic => input::patch(body, Format::Json),
         }
     }
 }

@@ -1,0 +1,13 @@
+//! What somebody may do: role-based access control, evaluated from memory.
+
+mod attributes;
+mod cover;
+mod escalation;
+mod index;
+mod rbac;
+mod rules;
+
+pub(crate) use attributes::{Attributes, Subject};
+pub(crate) use escalation::confirm_no_escalation;
+pub(crate) use rbac::{Authorizer, Decision};
+pub(crate) use rules::Rule;
