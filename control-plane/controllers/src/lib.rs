@@ -15,10 +15,13 @@
 //! # }
 //! ```
 
+mod cidr;
 mod deployment;
 mod endpoints;
 mod garbage;
+mod load_balancer;
 mod namespace;
+mod node;
 mod object;
 mod options;
 mod registry;
@@ -29,6 +32,8 @@ mod service_account;
 use kube::Client;
 pub use tokio_util::sync::CancellationToken;
 
+pub use crate::cidr::{Cidr, InvalidCidr};
+pub use crate::load_balancer::pool::{InvalidPool, Pool};
 pub use crate::options::{Options, Selection, UnknownController};
 use crate::runtime::manager::Manager;
 

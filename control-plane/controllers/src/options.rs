@@ -2,19 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::time::Duration;
 
+use crate::cidr::Cidr;
+use crate::load_balancer::pool::Pool;
 use crate::registry::{self, Registration};
 use crate::runtime::clock::Clock;
 use crate::runtime::metrics::Metrics;
 
 /// Settings of all controllers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Which controllers run (`--controllers`).
     pub controllers: Selection,
     /// The cluster's root certificates in PEM, for the ConfigMap `kube-root-ca.crt` of each namespace; none is made
     /// without them.
     pub root_certificates: Option<String>,
+    /// How long a node may be silent before it counts as lost (`--node-monitor-grace-period`).
+    pub node_monitor_grace_period: Duration,
+    /// The cluster's pod addresses (`--pod-cidr`), one range per family, of which every node gets a piece; nodes get
+    /// none without them.
+    pub pod_cidrs: Vec<Cidr>,
+    /// Addresses for Services of type LoadBalancer (`--load-balancer-pool`); none get one without them.
+    pub load_balancer_pool: Option<Pool>,
     /// Where they count what they do; a server renders it at `/metrics`.
     pub metrics: Metrics,
     /// The time that they go by.
@@ -45,6 +55,22 @@ pub struct UnknownController {
 fn known() -> String {
     let names: BTreeSet<_> = registry::ALL.iter().map(|registration| registration.name).collect();
     names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            controllers: Selection::default(),
+            root_certificates: None,
+            node_monitor_grace_period: Duration::from_secs(40),
+            pod_cidrs: Vec::new(),
+            load_balancer_pool: None,
+            metrics: Metrics::default(),
+            clock: Clock::default(),
+        }
+    }
 }
 
 // === impl Selection ===

@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::runtime::manager::Manager;
-use crate::{deployment, endpoints, garbage, namespace, replica_set, service_account};
+use crate::{deployment, endpoints, garbage, load_balancer, namespace, node, replica_set, service_account};
 
 /// One controller.
 pub(crate) struct Registration {
@@ -62,6 +62,39 @@ pub(crate) const ALL: &[Registration] = &[
         register: |manager, options, name| {
             if let Some(certificates) = options.root_certificates.clone() {
                 service_account::root_ca::register(manager, name, certificates);
+            }
+        },
+    },
+    Registration {
+        name: "node-lifecycle-controller",
+        aliases: &["nodelifecycle"],
+        register: |manager, options, name| node::lifecycle::register(manager, name, options.node_monitor_grace_period),
+    },
+    Registration {
+        name: "taint-eviction-controller",
+        aliases: &[],
+        register: |manager, _, name| node::taint_eviction::register(manager, name),
+    },
+    Registration {
+        name: "pod-garbage-collector-controller",
+        aliases: &["podgc"],
+        register: |manager, _, name| node::pod_garbage::register(manager, name),
+    },
+    Registration {
+        name: "node-ipam-controller",
+        aliases: &["nodeipam"],
+        register: |manager, options, name| {
+            if !options.pod_cidrs.is_empty() {
+                node::cidrs::register(manager, name, options.pod_cidrs.clone());
+            }
+        },
+    },
+    Registration {
+        name: "service-lb-controller",
+        aliases: &["service"],
+        register: |manager, options, name| {
+            if let Some(pool) = options.load_balancer_pool.clone() {
+                load_balancer::register(manager, name, pool);
             }
         },
     },

@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_difference_is_made_up_in_steps_of_at_most_500() {
-        let pods = |count: usize| vec![Arc::new(Pod::default()); count];
+        let pods = |count: usize| (0..count).map(|_| Arc::new(Pod::default())).collect::<Vec<_>>();
         for (replicas, active, expected) in
             [(3, 3, 0), (3, 1, 2), (1, 3, -2), (0, 3, -3), (1000, 0, 500), (0, 1000, -500), (-1, 2, -2)]
         {

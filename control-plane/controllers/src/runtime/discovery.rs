@@ -42,7 +42,7 @@ pub async fn served_kinds(client: &Client) -> Result<Vec<ServedKind>, Error> {
     let discovery = discovery.map_err(Error::api("discover", "the API's kinds"))?;
     let mut kinds: Vec<_> =
         discovery.groups().flat_map(kube::discovery::ApiGroup::resources_by_stability).map(served).collect();
-    kinds.sort_by(|one, two| one.group_kind().cmp(&two.group_kind()));
+    kinds.sort_by_key(ServedKind::group_kind);
     Ok(kinds)
 }
 

@@ -1,4 +1,6 @@
 //! What each controller does, told as scenarios against the real API server in one process.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says why and stops")]
+
 mod cluster;
 mod replica_sets;
