@@ -9,7 +9,9 @@
 //! Depth is bounded at [`MAX_DEPTH`]; memory is bounded by a small multiple of the body's size, which the server limits.
 
 mod error;
+mod go_names;
 mod scalar;
+mod value;
 mod walk;
 
 pub use error::{BodyError, DecodeError, Finding, FindingKind, strict_error};

@@ -4,20 +4,21 @@
 //! A wrong value does not end the walk: as with Go's decoder, a syntax error further on counts more.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::{Map, Number};
 
+use super::go_names::go_type;
 use super::scalar::{self, Wrong};
+use super::value::{Key, Value};
 use super::{DecodeError, Decoded, Finding, FindingKind, MAX_DEPTH};
 use crate::Document;
-use crate::schema::{Arena, ListType, MapType, ObjectType, Scalar, Type, TypeId};
+use crate::schema::{Arena, ListType, MapType, ObjectType, Type, TypeId};
 
 /// The state of a walk.
 pub(super) struct Walk<'a> {
-    arena: &'a Arena,
+    pub(super) arena: &'a Arena,
     path: Vec<Step<'a>>,
     findings: Vec<Finding>,
     /// A value that a type's own decoder refused: Go stops there, so it counts more than `mismatch`.
@@ -35,15 +36,6 @@ enum Step<'a> {
     Key(String),
     Index(usize),
 }
-
-/// Reads one value; without a type, one of any shape.
-struct Value<'w, 'a> {
-    walk: &'w mut Walk<'a>,
-    ty: Option<TypeId>,
-}
-
-/// Reads the key of a map. In YAML it can be any scalar.
-struct Key;
 
 /// Findings that one body can have, as upstream.
 const MAX_FINDINGS: usize = 100;
@@ -83,7 +75,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn ty(&self, ty: Option<TypeId>) -> &'a Type {
+    pub(super) fn ty(&self, ty: Option<TypeId>) -> &'a Type {
         ty.map_or(&Type::Any, |ty| self.arena.get(ty))
     }
 
@@ -116,7 +108,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A value of the wrong type. `found` is Go's word for what it is, `wanted` Go's name of the type.
-    fn mismatch(&mut self, found: &str, wanted: &str) {
+    pub(super) fn mismatch(&mut self, found: &str, wanted: &str) {
         if self.mismatch.is_some() {
             return;
         }
@@ -128,7 +120,7 @@ impl<'a> Walk<'a> {
         self.mismatch = Some(format!("json: cannot unmarshal {found} into Go {target} of type {wanted}"));
     }
 
-    fn scalar(&mut self, ty: Option<TypeId>, value: Document) -> Document {
+    pub(super) fn scalar(&mut self, ty: Option<TypeId>, value: Document) -> Document {
         let (wanted, value) = match self.ty(ty) {
             Type::Any => return value,
             Type::Scalar(scalar) => match scalar::canonical(*scalar, value) {
@@ -151,7 +143,7 @@ impl<'a> Walk<'a> {
         Document::Null
     }
 
-    fn float(&self, value: f64) -> Document {
+    pub(super) fn float(&self, value: f64) -> Document {
         // Exact below 2^53, and a number beyond that is no integer that anybody wrote with a point.
         let is_integer = self.integral_floats && value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0;
         if is_integer {
@@ -190,7 +182,11 @@ impl<'a> Walk<'a> {
         value
     }
 
-    fn object<'de, A: MapAccess<'de>>(&mut self, object: &'a ObjectType, mut access: A) -> Result<Document, A::Error> {
+    pub(super) fn object<'de, A: MapAccess<'de>>(
+        &mut self,
+        object: &'a ObjectType,
+        mut access: A,
+    ) -> Result<Document, A::Error> {
         let mut document = Map::new();
         let mut seen: Vec<&str> = Vec::new();
         while let Some(key) = access.next_key_seed(Key)? {
@@ -233,7 +229,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn map<'de, A: MapAccess<'de>>(&mut self, map: &MapType, mut access: A) -> Result<Document, A::Error> {
+    pub(super) fn map<'de, A: MapAccess<'de>>(&mut self, map: &MapType, mut access: A) -> Result<Document, A::Error> {
         let mut document = Map::new();
         while let Some(key) = access.next_key_seed(Key)? {
             if document.contains_key(key.as_ref()) {
@@ -246,7 +242,11 @@ impl<'a> Walk<'a> {
         Ok(document.into())
     }
 
-    fn list<'de, A: SeqAccess<'de>>(&mut self, list: &ListType, mut access: A) -> Result<Document, A::Error> {
+    pub(super) fn list<'de, A: SeqAccess<'de>>(
+        &mut self,
+        list: &ListType,
+        mut access: A,
+    ) -> Result<Document, A::Error> {
         let mut document = Vec::new();
         loop {
             let step = Step::Index(document.len());
@@ -258,7 +258,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn any_object<'de, A: MapAccess<'de>>(&mut self, mut access: A) -> Result<Document, A::Error> {
+    pub(super) fn any_object<'de, A: MapAccess<'de>>(&mut self, mut access: A) -> Result<Document, A::Error> {
         let mut document = Map::new();
         while let Some(key) = access.next_key_seed(Key)? {
             if document.contains_key(key.as_ref()) {
@@ -271,7 +271,7 @@ impl<'a> Walk<'a> {
         Ok(document.into())
     }
 
-    fn any_list<'de, A: SeqAccess<'de>>(&mut self, mut access: A) -> Result<Document, A::Error> {
+    pub(super) fn any_list<'de, A: SeqAccess<'de>>(&mut self, mut access: A) -> Result<Document, A::Error> {
         let mut document = Vec::new();
         loop {
             let step = Step::Index(document.len());
@@ -301,32 +301,6 @@ fn is_empty(value: &Document) -> bool {
     }
 }
 
-/// Go's name of a type, as its decoder prints it.
-fn go_type(arena: &Arena, ty: &Type) -> Cow<'static, str> {
-    match ty {
-        Type::Object(object) => object.go_type().into(),
-        Type::List(list) => format!("[]{}", go_type(arena, arena.get(list.items))).into(),
-        Type::Map(map) => match arena.get(map.values) {
-            Type::Scalar(Scalar::Quantity) => "v1.ResourceList".into(),
-            values => format!("map[string]{}", go_type(arena, values)).into(),
-        },
-        Type::Scalar(scalar) => match scalar {
-            Scalar::String => "string",
-            Scalar::Int32 => "int32",
-            Scalar::Int64 => "int64",
-            Scalar::Number => "float64",
-            Scalar::Boolean => "bool",
-            Scalar::Bytes => "[]uint8",
-            Scalar::Time => "v1.Time",
-            Scalar::MicroTime => "v1.MicroTime",
-            Scalar::Quantity => "resource.Quantity",
-            Scalar::IntOrString => "intstr.IntOrString",
-        }
-        .into(),
-        Type::Any => "runtime.RawExtension".into(),
-    }
-}
-
 // === impl Step ===
 
 impl<'a> Step<'a> {
@@ -335,169 +309,5 @@ impl<'a> Step<'a> {
             Step::Field(owner, name) => Some((owner, name)),
             Step::Key(_) | Step::Index(_) => None,
         }
-    }
-}
-
-// === impl ObjectType ===
-
-impl ObjectType {
-    /// The name of its Go type, such as `PodSpec`.
-    fn go_name(&self) -> &str {
-        self.name.as_deref().and_then(|name| name.rsplit('.').next()).unwrap_or_default()
-    }
-
-    /// Its Go type with the package, such as `v1.PodSpec`.
-    fn go_type(&self) -> String {
-        let mut parts = self.name.as_deref().unwrap_or_default().rsplit('.');
-        let (name, package) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        format!("{package}.{name}")
-    }
-}
-
-// === impl Value ===
-
-impl<'de> DeserializeSeed<'de> for Value<'_, '_> {
-    type Value = Document;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_, '_> {
-    type Value = Document;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Document, E> {
-        Ok(Document::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Document, E> {
-        Ok(Document::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Document, E> {
-        Ok(self.walk.scalar(self.ty, value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Document, E> {
-        Ok(self.walk.scalar(self.ty, value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Document, E> {
-        Ok(self.walk.scalar(self.ty, value.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Document, E> {
-        match self.walk.float(value) {
-            Document::Null => Err(E::custom("a number that is not finite")),
-            number => Ok(self.walk.scalar(self.ty, number)),
-        }
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Document, E> {
-        Ok(self.walk.scalar(self.ty, value.into()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Document, E> {
-        Ok(self.walk.scalar(self.ty, value.into()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
-        match self.walk.ty(self.ty) {
-            Type::Object(object) => self.walk.object(object, access),
-            Type::Map(map) => self.walk.map(map, access),
-            Type::Any => self.walk.any_object(access),
-            Type::Scalar(Scalar::Quantity) => {
-                while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(self.walk.scalar(self.ty, Map::new().into()))
-            }
-            wanted @ (Type::List(_) | Type::Scalar(_)) => {
-                while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                let wanted = wanted_by_go(self.walk.arena, wanted);
-                self.walk.mismatch("object", &wanted);
-                Ok(Document::Null)
-            }
-        }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
-        match self.walk.ty(self.ty) {
-            Type::List(list) => self.walk.list(list, access),
-            Type::Any => self.walk.any_list(access),
-            Type::Scalar(Scalar::Quantity) => {
-                while access.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(self.walk.scalar(self.ty, Vec::<Document>::new().into()))
-            }
-            wanted @ (Type::Object(_) | Type::Map(_) | Type::Scalar(_)) => {
-                while access.next_element::<IgnoredAny>()?.is_some() {}
-                let wanted = wanted_by_go(self.walk.arena, wanted);
-                self.walk.mismatch("array", &wanted);
-                Ok(Document::Null)
-            }
-        }
-    }
-}
-
-/// The type that Go's decoder names when a value cannot be read: types with a decoder of their own name what they are
-/// written as.
-fn wanted_by_go(arena: &Arena, ty: &Type) -> Cow<'static, str> {
-    match ty {
-        Type::Scalar(Scalar::Time | Scalar::MicroTime) => "string".into(),
-        Type::Scalar(Scalar::IntOrString) => "int32".into(),
-        other => go_type(arena, other),
-    }
-}
-
-// === impl Key ===
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
-    }
-
-    fn visit_string<E>(self, key: String) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key))
-    }
-
-    fn visit_bool<E>(self, key: bool) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_string()))
-    }
-
-    fn visit_i64<E>(self, key: i64) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_string()))
-    }
-
-    fn visit_u64<E>(self, key: u64) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_string()))
-    }
-
-    fn visit_f64<E>(self, key: f64) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_string()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed("null"))
     }
 }
