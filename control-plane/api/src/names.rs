@@ -104,6 +104,7 @@ form!(
     "[-A-Za-z0-9]+",
     ["X-Header-Name"]
 );
+form!(HTTP_PATH, "Invalid path", r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+", [""; 0]);
 form!(PERCENT, "a valid percent string must be a numeric string followed by an ending '%'", "[0-9]+%", ["1%", "93%"]);
 
 /// A rule with its expression and examples: `must ... (e.g. 'a',  or 'b', regex used for validation is '...')`.
@@ -280,6 +281,12 @@ pub fn id_number(value: i64) -> Vec<String> {
 #[must_use]
 pub fn http_header(text: &str) -> Vec<String> {
     HTTP_HEADER.check(text).into_iter().collect()
+}
+
+/// The characters of a path of HTTP (RFC 3986).
+#[must_use]
+pub fn http_path(text: &str) -> Vec<String> {
+    HTTP_PATH.check(text).into_iter().collect()
 }
 
 /// Digits followed by `%`.

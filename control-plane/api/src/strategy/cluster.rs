@@ -1,13 +1,15 @@
-//! Namespaces, nodes, configuration, quotas, events, leases and classes.
+//! Namespaces, nodes, configuration, quotas, leases and classes.
 
 use crate::Document;
 use crate::columns::{self, Table};
 use crate::defaults;
+use crate::field::{Errors, FieldError};
 use crate::kind::Scope;
 use crate::names;
 use crate::strategy::rules::{Generation, Rules, keep_only};
 use crate::strategy::{FieldReader, SubresourceUpdate};
 use crate::validation::metadata::{self, NameRule};
+use crate::validation::{Place, check, classes, cluster, configuration, quota};
 use crate::view::{Edit, View};
 
 /// core/v1 Namespace
@@ -30,12 +32,6 @@ pub(super) struct LimitRange;
 
 /// core/v1 `ResourceQuota`
 pub(super) struct ResourceQuota;
-
-/// core/v1 Event
-pub(super) struct Event;
-
-/// events.k8s.io/v1 Event
-pub(super) struct RegardingEvent;
 
 /// core/v1 `ComponentStatus`
 pub(super) struct ComponentStatus;
@@ -83,6 +79,17 @@ impl Rules for Namespace {
     fn prepare_update(new: &mut Document, old: &Document) {
         new.copy_from(old, "spec.finalizers");
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        cluster::namespace(object, errors);
+    }
+
+    /// What an update could get wrong is carried over.
+    fn validate_update(_new: &Place<'_>, _old: &Document, _errors: &mut Errors) {}
+
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        cluster::namespace_status(new, errors);
+    }
 }
 
 /// Everything but metadata and the finalizers is the stored namespace's.
@@ -91,8 +98,11 @@ fn prepare_finalize(new: &mut Document, old: &Document) {
     keep_only(new, old, &["metadata", "spec"]);
 }
 
-fn validate_finalize(new: &Document, old: &Document) -> Vec<crate::field::FieldError> {
-    crate::validation::check(new, |namespace, errors| metadata::validate_update(namespace, old, errors))
+fn validate_finalize(new: &Document, old: &Document) -> Vec<FieldError> {
+    check(new, |namespace, errors| {
+        metadata::validate_update(namespace, old, errors);
+        cluster::namespace_finalizers(namespace, errors);
+    })
 }
 
 // === impl Node ===
@@ -111,12 +121,32 @@ impl Rules for Node {
     fn prepare_update(new: &mut Document, old: &Document) {
         new.copy_from(old, "status");
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        cluster::node(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        cluster::node_update(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        cluster::node_status(new, errors);
+    }
 }
 
 // === impl ConfigMap ===
 
 impl Rules for ConfigMap {
     const TABLE: Table = columns::cluster::CONFIG_MAP;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        configuration::config_map(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        configuration::config_map_update(new, old, errors);
+    }
 }
 
 // === impl Secret ===
@@ -133,6 +163,14 @@ impl Rules for Secret {
         if new.text("type").is_empty() {
             new.copy_from(old, "type");
         }
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        configuration::secret(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        configuration::secret_update(new, old, errors);
     }
 }
 
@@ -168,6 +206,10 @@ impl Rules for LimitRange {
     fn default(object: &mut Document) {
         defaults::cluster::limit_range(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        quota::limit_range(object, errors);
+    }
 }
 
 // === impl ResourceQuota ===
@@ -179,48 +221,18 @@ impl Rules for ResourceQuota {
     fn default(object: &mut Document) {
         defaults::cluster::resource_quota(object);
     }
-}
 
-// === impl Event ===
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        quota::quota(object, errors);
+    }
 
-impl Rules for Event {
-    const TABLE: Table = columns::cluster::EVENT;
-    const CREATE_ON_UPDATE: bool = true;
-    const FIELDS: &'static [(&'static str, FieldReader)] = &[
-        ("involvedObject.kind", |event| event.text("involvedObject.kind").to_owned()),
-        ("involvedObject.namespace", |event| event.text("involvedObject.namespace").to_owned()),
-        ("involvedObject.name", |event| event.text("involvedObject.name").to_owned()),
-        ("involvedObject.uid", |event| event.text("involvedObject.uid").to_owned()),
-        ("involvedObject.apiVersion", |event| event.text("involvedObject.apiVersion").to_owned()),
-        ("involvedObject.resourceVersion", |event| event.text("involvedObject.resourceVersion").to_owned()),
-        ("involvedObject.fieldPath", |event| event.text("involvedObject.fieldPath").to_owned()),
-        ("reason", |event| event.text("reason").to_owned()),
-        ("reportingComponent", |event| event.text("reportingComponent").to_owned()),
-        ("source", |event| match event.text("source.component") {
-            "" => event.text("reportingComponent").to_owned(),
-            component => component.to_owned(),
-        }),
-        ("type", |event| event.text("type").to_owned()),
-    ];
-}
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        quota::quota_update(new, old, errors);
+    }
 
-// === impl RegardingEvent ===
-
-impl Rules for RegardingEvent {
-    const TABLE: Table = columns::cluster::EVENT;
-    const CREATE_ON_UPDATE: bool = true;
-    const FIELDS: &'static [(&'static str, FieldReader)] = &[
-        ("regarding.kind", |event| event.text("regarding.kind").to_owned()),
-        ("regarding.namespace", |event| event.text("regarding.namespace").to_owned()),
-        ("regarding.name", |event| event.text("regarding.name").to_owned()),
-        ("regarding.uid", |event| event.text("regarding.uid").to_owned()),
-        ("regarding.apiVersion", |event| event.text("regarding.apiVersion").to_owned()),
-        ("regarding.resourceVersion", |event| event.text("regarding.resourceVersion").to_owned()),
-        ("regarding.fieldPath", |event| event.text("regarding.fieldPath").to_owned()),
-        ("reason", |event| event.text("reason").to_owned()),
-        ("reportingController", |event| event.text("reportingController").to_owned()),
-        ("type", |event| event.text("type").to_owned()),
-    ];
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        quota::quota_status(new, errors);
+    }
 }
 
 // === impl ComponentStatus ===
@@ -233,9 +245,14 @@ impl Rules for ComponentStatus {
 // === impl Lease ===
 
 impl Rules for Lease {
+    const STANDARD_FINALIZERS: bool = false;
     const TABLE: Table = columns::cluster::LEASE;
     const CREATE_ON_UPDATE: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        classes::lease(object, errors);
+    }
 }
 
 // === impl PriorityClass ===
@@ -248,17 +265,34 @@ impl Rules for PriorityClass {
     fn default(object: &mut Document) {
         defaults::cluster::priority_class(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        classes::priority_class(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        classes::priority_class_update(new, old, errors);
+    }
 }
 
 // === impl RuntimeClass ===
 
 impl Rules for RuntimeClass {
     const SCOPE: Scope = Scope::Cluster;
+    const STANDARD_FINALIZERS: bool = false;
     const TABLE: Table = columns::cluster::RUNTIME_CLASS;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     fn default(object: &mut Document) {
         defaults::cluster::runtime_class(object);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        classes::runtime_class(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        classes::runtime_class_update(new, old, errors);
     }
 }
 

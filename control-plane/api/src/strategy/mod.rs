@@ -3,6 +3,8 @@
 mod access;
 mod batch;
 mod cluster;
+mod event;
+mod network;
 mod pod;
 mod pod_subresources;
 mod rules;
@@ -15,8 +17,10 @@ use std::sync::Arc;
 use crate::Document;
 use crate::field::FieldError;
 
+pub(crate) use batch::{CONTROLLER_UID_LABEL, JOB_NAME_LABEL};
 pub(crate) use pod::qos_class;
 use rules::{Generic, strategy_of};
+pub(crate) use service::needs_health_check;
 
 /// Reads the value of a selectable field; empty where the object has none.
 pub type FieldReader = fn(&Document) -> String;
@@ -96,7 +100,7 @@ pub fn strategy_for(group: &str, kind: &str) -> Arc<Strategy> {
         "" => core(kind),
         "apps" => apps(kind),
         "autoscaling" | "batch" | "policy" => batch_like(kind),
-        "events.k8s.io" if kind == "Event" => Some(strategy_of::<cluster::RegardingEvent>()),
+        "events.k8s.io" if kind == "Event" => Some(strategy_of::<event::RegardingEvent>()),
         "networking.k8s.io" | "discovery.k8s.io" => networking(kind),
         "storage.k8s.io" => storage_group(kind),
         "rbac.authorization.k8s.io" | "certificates.k8s.io" => access_like(kind),
@@ -112,8 +116,8 @@ fn core(kind: &str) -> Option<Strategy> {
     Some(match kind {
         "ComponentStatus" => strategy_of::<cluster::ComponentStatus>(),
         "ConfigMap" => strategy_of::<cluster::ConfigMap>(),
-        "Endpoints" => strategy_of::<service::Endpoints>(),
-        "Event" => strategy_of::<cluster::Event>(),
+        "Endpoints" => strategy_of::<network::Endpoints>(),
+        "Event" => strategy_of::<event::Event>(),
         "LimitRange" => strategy_of::<cluster::LimitRange>(),
         "Namespace" => strategy_of::<cluster::Namespace>(),
         "Node" => strategy_of::<cluster::Node>(),
@@ -154,12 +158,12 @@ fn batch_like(kind: &str) -> Option<Strategy> {
 
 fn networking(kind: &str) -> Option<Strategy> {
     Some(match kind {
-        "EndpointSlice" => strategy_of::<service::EndpointSlice>(),
-        "IPAddress" => strategy_of::<service::IpAddress>(),
-        "Ingress" => strategy_of::<service::Ingress>(),
-        "IngressClass" => strategy_of::<service::IngressClass>(),
-        "NetworkPolicy" => strategy_of::<service::NetworkPolicy>(),
-        "ServiceCIDR" => strategy_of::<service::ServiceCidr>(),
+        "EndpointSlice" => strategy_of::<network::EndpointSlice>(),
+        "IPAddress" => strategy_of::<network::IpAddress>(),
+        "Ingress" => strategy_of::<network::Ingress>(),
+        "IngressClass" => strategy_of::<network::IngressClass>(),
+        "NetworkPolicy" => strategy_of::<network::NetworkPolicy>(),
+        "ServiceCIDR" => strategy_of::<network::ServiceCidr>(),
         _ => return None,
     })
 }

@@ -33,6 +33,9 @@ pub(crate) trait Rules {
     /// What a name must be.
     const NAME: NameRule = names::dns_subdomain;
 
+    /// Whether finalizers without a domain must be Kubernetes' own.
+    const STANDARD_FINALIZERS: bool = true;
+
     /// Whether `status` is written through the subresource of that name alone.
     const STATUS: bool = false;
 
@@ -84,7 +87,9 @@ pub(crate) trait Rules {
 /// A kind with nothing of its own.
 pub(crate) struct Generic;
 
-impl Rules for Generic {}
+impl Rules for Generic {
+    const STANDARD_FINALIZERS: bool = false;
+}
 
 /// The strategy that follows `R`.
 pub(crate) const fn strategy_of<R: Rules>() -> Strategy {
@@ -156,13 +161,21 @@ pub(crate) fn count_generation(new: &mut Document, old: &Document, paths: &[&str
 fn validate<R: Rules>(object: &Document) -> Vec<FieldError> {
     check(object, |place, errors| {
         metadata::validate(place, R::SCOPE, R::NAME, errors);
+        standard_finalizers::<R>(place, errors);
         R::validate(place, errors);
     })
+}
+
+fn standard_finalizers<R: Rules>(object: &Place<'_>, errors: &mut Errors) {
+    if R::STANDARD_FINALIZERS {
+        metadata::standard_finalizers(object, errors);
+    }
 }
 
 fn validate_update<R: Rules>(new: &Document, old: &Document) -> Vec<FieldError> {
     check(new, |place, errors| {
         metadata::validate_update(place, old, errors);
+        standard_finalizers::<R>(place, errors);
         R::validate_update(place, old, errors);
     })
 }

@@ -1,42 +1,25 @@
-//! Services and what else belongs to the network.
+//! Services.
 
 use std::collections::BTreeSet;
 
 use crate::Document;
 use crate::columns::{self, Table};
 use crate::defaults;
-use crate::kind::Scope;
+use crate::field::Errors;
+use crate::names;
 use crate::strategy::FieldReader;
-use crate::strategy::rules::{FOLLOWS_SPEC, Generation, Rules};
+use crate::strategy::rules::Rules;
+use crate::validation::metadata::NameRule;
+use crate::validation::{Place, service};
 use crate::view::{Edit, View, equivalent};
 
 /// core/v1 Service
 pub(super) struct Service;
 
-/// core/v1 Endpoints
-pub(super) struct Endpoints;
-
-/// discovery.k8s.io/v1 `EndpointSlice`
-pub(super) struct EndpointSlice;
-
-/// networking.k8s.io/v1 Ingress
-pub(super) struct Ingress;
-
-/// networking.k8s.io/v1 `IngressClass`
-pub(super) struct IngressClass;
-
-/// networking.k8s.io/v1 `NetworkPolicy`
-pub(super) struct NetworkPolicy;
-
-/// networking.k8s.io/v1 `ServiceCIDR`
-pub(super) struct ServiceCidr;
-
-/// networking.k8s.io/v1 `IPAddress`
-pub(super) struct IpAddress;
-
 // === impl Service ===
 
 impl Rules for Service {
+    const NAME: NameRule = names::dns_1035_label;
     const STATUS: bool = true;
     const TABLE: Table = columns::network::SERVICE;
     const CREATE_ON_UPDATE: bool = true;
@@ -60,6 +43,18 @@ impl Rules for Service {
         reconcile_cluster_ips(new, old);
         keep_allocated(new, old);
         drop_what_the_type_has_not(new, old);
+    }
+
+    fn validate(service: &Place<'_>, errors: &mut Errors) {
+        service::service(service, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        service::update(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        service::status(new, errors);
     }
 }
 
@@ -172,74 +167,6 @@ pub(crate) fn needs_health_check(service: &Document) -> bool {
 
 fn is_load_balancer(service: &Document) -> bool {
     service.text("spec.type") == "LoadBalancer"
-}
-
-// === impl Endpoints ===
-
-impl Rules for Endpoints {
-    const TABLE: Table = columns::network::ENDPOINTS;
-    const CREATE_ON_UPDATE: bool = true;
-
-    fn default(object: &mut Document) {
-        defaults::service::endpoints(object);
-    }
-}
-
-// === impl EndpointSlice ===
-
-impl Rules for EndpointSlice {
-    const GENERATION: Generation = Generation::Tracks(&["addressType", "endpoints", "ports", "metadata.labels"]);
-    const TABLE: Table = columns::network::ENDPOINT_SLICE;
-
-    fn default(object: &mut Document) {
-        defaults::service::endpoint_slice(object);
-    }
-}
-
-// === impl Ingress ===
-
-impl Rules for Ingress {
-    const STATUS: bool = true;
-    const GENERATION: Generation = FOLLOWS_SPEC;
-    const TABLE: Table = columns::network::INGRESS;
-}
-
-// === impl IngressClass ===
-
-impl Rules for IngressClass {
-    const SCOPE: Scope = Scope::Cluster;
-    const GENERATION: Generation = FOLLOWS_SPEC;
-    const TABLE: Table = columns::network::INGRESS_CLASS;
-
-    fn default(object: &mut Document) {
-        defaults::service::ingress_class(object);
-    }
-}
-
-// === impl NetworkPolicy ===
-
-impl Rules for NetworkPolicy {
-    const GENERATION: Generation = FOLLOWS_SPEC;
-    const TABLE: Table = columns::network::NETWORK_POLICY;
-
-    fn default(object: &mut Document) {
-        defaults::service::network_policy(object);
-    }
-}
-
-// === impl ServiceCidr ===
-
-impl Rules for ServiceCidr {
-    const SCOPE: Scope = Scope::Cluster;
-    const STATUS: bool = true;
-    const TABLE: Table = columns::network::SERVICE_CIDR;
-}
-
-// === impl IpAddress ===
-
-impl Rules for IpAddress {
-    const SCOPE: Scope = Scope::Cluster;
-    const TABLE: Table = columns::network::IP_ADDRESS;
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::view::{Edit, View, equivalent};
 /// The bytes that the keys and values of all annotations may have together.
 const ANNOTATIONS_SIZE: usize = 256 * 1024;
 
+/// The finalizers that Kubernetes itself sets.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
 /// What is wrong with a name; nothing where it is well-formed.
 pub(crate) type NameRule = fn(&str) -> Vec<String>;
 
@@ -153,6 +156,21 @@ fn validate_finalizers(finalizers: &Place<'_>, errors: &mut Errors) {
     let has = |name: &str| finalizers.items().any(|finalizer| finalizer.text() == name);
     if has("orphan") && has("foregroundDeletion") {
         errors.invalid(finalizers, "finalizer orphan and foregroundDeletion cannot be both set");
+    }
+}
+
+/// Finalizers without a domain are Kubernetes' own. Objects whose kind is not built in need not keep to that.
+pub(crate) fn standard_finalizers(object: &Place<'_>, errors: &mut Errors) {
+    for finalizer in object.child("metadata.finalizers").items() {
+        standard_finalizer(&finalizer, errors);
+    }
+}
+
+/// One finalizer: of Kubernetes' own, or with a domain.
+pub(crate) fn standard_finalizer(finalizer: &Place<'_>, errors: &mut Errors) {
+    let name = finalizer.text();
+    if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+        errors.invalid_text(finalizer, "name is neither a standard finalizer name nor is it fully qualified");
     }
 }
 

@@ -14,6 +14,16 @@ pub(crate) enum Family {
     V6,
 }
 
+impl Family {
+    /// As fields name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
 /// The address that a text is, where it is well-formed.
 pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     text.parse().ok()
@@ -30,18 +40,26 @@ pub(crate) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     (masked(address, length) == address).then_some((address, length))
 }
 
-/// An address in any well-formed writing.
-pub(crate) fn ip(place: &Place<'_>, errors: &mut Errors) {
-    check_ip(place, place.text(), errors);
+/// Whether an address is in a range.
+pub(crate) fn contains((network, length): (IpAddr, u8), address: IpAddr) -> bool {
+    family(network) == family(address) && masked(address, length) == network
 }
 
-/// An address in its shortest writing.
-pub(crate) fn canonical_ip(place: &Place<'_>, errors: &mut Errors) {
-    if let Some(address) = check_ip(place, place.text(), errors) {
-        let canonical = address.to_string();
-        if place.text() != canonical {
-            errors.invalid_text(place, format!("must be in canonical form ({})", quote(&canonical)));
+/// An address in any well-formed writing.
+pub(crate) fn ip(place: &Place<'_>, errors: &mut Errors) {
+    if let Err(reason) = checked_ip(place.text()) {
+        errors.invalid_text(place, reason);
+    }
+}
+
+/// What keeps a text from being an address in its shortest writing.
+pub(crate) fn canonical_ip(text: &str) -> Vec<String> {
+    match checked_ip(text) {
+        Err(reason) => vec![reason.to_owned()],
+        Ok(address) if address.to_string() != text => {
+            vec![format!("must be in canonical form ({})", quote(&address.to_string()))]
         }
+        Ok(_) => Vec::new(),
     }
 }
 
@@ -95,6 +113,15 @@ pub(crate) fn non_special_ip(place: &Place<'_>, errors: &mut Errors) {
     }
 }
 
+/// An address in any well-formed writing that another machine can have.
+pub(crate) fn reachable_ip(place: &Place<'_>, errors: &mut Errors) {
+    if parse_ip(place.text()).is_some() {
+        non_special_ip(place, errors);
+    } else {
+        ip(place, errors);
+    }
+}
+
 /// At most one of each family. `families` are those of the well-formed elements.
 pub(crate) fn at_most_one_per_family(place: &Place<'_>, families: &[Family], what: &str, errors: &mut Errors) {
     let count = |wanted: Family| families.iter().filter(|family| **family == wanted).count();
@@ -103,22 +130,12 @@ pub(crate) fn at_most_one_per_family(place: &Place<'_>, families: &[Family], wha
     }
 }
 
-fn check_ip(place: &Place<'_>, text: &str, errors: &mut Errors) -> Option<IpAddr> {
+fn checked_ip(text: &str) -> Result<IpAddr, &'static str> {
     match parse_ip(text) {
-        None => {
-            let reason = if parse_ip(&without_leading_zeros(text)).is_some() {
-                "must not have leading 0s"
-            } else {
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-            };
-            errors.invalid_text(place, reason);
-            None
-        }
-        Some(address) if is_mapped(address) => {
-            errors.invalid_text(place, "must not be an IPv4-mapped IPv6 address");
-            None
-        }
-        address => address,
+        None if parse_ip(&without_leading_zeros(text)).is_some() => Err("must not have leading 0s"),
+        None => Err("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+        Some(address) if is_mapped(address) => Err("must not be an IPv4-mapped IPv6 address"),
+        Some(address) => Ok(address),
     }
 }
 
@@ -202,7 +219,7 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(refusal(ip, text), expected, "{text}");
         }
-        assert_eq!(refusal(canonical_ip, "FD00::1"), "must be in canonical form (\"fd00::1\")");
+        assert_eq!(canonical_ip("FD00::1"), ["must be in canonical form (\"fd00::1\")"]);
     }
 
     #[test]

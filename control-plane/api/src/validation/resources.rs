@@ -72,9 +72,7 @@ pub(crate) fn resource_list(list: &Place<'_>, rule: ResourceRule, errors: &mut E
 
 /// A resource of a container.
 pub(crate) fn container_resource(place: &Place<'_>, name: &str, errors: &mut Errors) {
-    if !qualified(place, name, errors) {
-        return;
-    }
+    any_resource(place, name, errors);
     if !name.contains('/') {
         if !CONTAINER_RESOURCES.contains(&name) && !is_huge_pages(name) {
             errors.invalid_as(place, name, "must be a standard resource for containers");
@@ -86,19 +84,21 @@ pub(crate) fn container_resource(place: &Place<'_>, name: &str, errors: &mut Err
 
 /// A resource that a quota can bound.
 pub(crate) fn quota_resource(place: &Place<'_>, name: &str, errors: &mut Errors) {
-    if !qualified(place, name, errors) || name.contains('/') {
-        return;
-    }
+    any_resource(place, name, errors);
     let bare = name.strip_prefix(REQUESTS_PREFIX).unwrap_or(name);
-    if !is_standard_quota_resource(name) && !is_huge_pages(bare) {
+    if !name.contains('/') && !is_standard_quota_resource(name) && !is_huge_pages(bare) {
         errors.invalid_as(place, name, "must be a standard resource for quota");
     }
 }
 
 /// Any qualified name.
 pub(crate) fn any_resource(place: &Place<'_>, name: &str, errors: &mut Errors) {
-    if qualified(place, name, errors) && !name.contains('/') && !is_standard(name) {
+    let reasons = names::qualified_name(name);
+    if reasons.is_empty() && !name.contains('/') && !is_standard(name) {
         errors.invalid_as(place, name, "must be a standard resource type or fully qualified");
+    }
+    for reason in reasons {
+        errors.invalid_as(place, name, reason);
     }
 }
 
@@ -163,15 +163,6 @@ fn huge_pages(place: &Place<'_>, name: &str, errors: &mut Errors) {
     }
 }
 
-fn qualified(place: &Place<'_>, name: &str, errors: &mut Errors) -> bool {
-    let reasons = names::qualified_name(name);
-    let well_formed = reasons.is_empty();
-    for reason in reasons {
-        errors.invalid_as(place, name, reason);
-    }
-    well_formed
-}
-
 fn is_huge_pages(name: &str) -> bool {
     name.starts_with(HUGE_PAGES_PREFIX)
 }
@@ -189,7 +180,8 @@ fn is_extended(name: &str) -> bool {
 }
 
 fn is_standard(name: &str) -> bool {
-    CONTAINER_RESOURCES.contains(&name) || is_standard_quota_resource(name) || is_huge_pages(name)
+    let bare = name.strip_prefix(REQUESTS_PREFIX).unwrap_or(name);
+    is_standard_quota_resource(name) || is_huge_pages(bare)
 }
 
 /// Counted in whole units: objects, extended resources.
@@ -235,7 +227,8 @@ mod tests {
             ),
             (
                 json!({"limits": {"disk": "1"}}),
-                "resources.limits[disk]: Invalid value: \"disk\": must be a standard resource for containers",
+                "resources.limits[disk]: Invalid value: \"disk\": must be a standard resource type or fully qualified\n\
+                 resources.limits[disk]: Invalid value: \"disk\": must be a standard resource for containers",
             ),
             (
                 json!({"requests": {"nvidia.com/gpu": "1"}}),
