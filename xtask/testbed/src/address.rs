@@ -37,7 +37,7 @@ pub struct Addresses {
 // === impl Addresses ===
 
 impl Addresses {
-    /// Addresses of the host with this role. The fabric is a bridge without addresses of its own; it has none to use.
+    /// Addresses of the host with this role. Those of the fabric are kept free: it is a switch and uses none.
     pub fn of(role: Role) -> Self {
         match role {
             Role::Fabric => Self::on_fabric(1),

@@ -152,6 +152,12 @@ impl DaemonCommand {
         self
     }
 
+    /// Hands the daemon an open file or socket, under the number that it has here.
+    pub fn inherit(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.command = self.command.inherit(descriptor);
+        self
+    }
+
     /// Starts the daemon. What it writes is appended to its log.
     pub fn start(self) -> Result<Daemon, DaemonError> {
         let Self { name, files, cgroup, command } = self;

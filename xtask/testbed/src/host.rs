@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::address::Addresses;
 use crate::cgroup::Cgroup;
-use crate::name::HostName;
+use crate::name::{HostName, Role};
 use crate::namespace::NetworkNamespace;
 use crate::node::{Blueprint, BootError, Init};
 use crate::process::{Entrance, HostCommand};
@@ -129,8 +129,8 @@ impl Host {
             return Ok(Entrance { host, network, init: None, cgroup: self.cgroup.clone() });
         };
         let cgroup = match self.name.role() {
-            crate::Role::Node(_) => machine.blueprint.daemon_cgroup(),
-            _ => self.cgroup.clone(),
+            Role::Pod { .. } => self.cgroup.clone(),
+            Role::Fabric | Role::Server | Role::Client | Role::Node(_) => machine.blueprint.daemon_cgroup(),
         };
         Ok(Entrance { host, network, init: Some(machine.init()?), cgroup })
     }

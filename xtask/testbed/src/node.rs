@@ -19,7 +19,7 @@ use crate::name::{HostName, Role};
 use crate::namespace::NetworkNamespace;
 use crate::process::{Entrance, HostCommand};
 
-/// A cluster node.
+/// A machine of the cluster: one of its nodes, or the server.
 ///
 /// It has its own host name, PID 1, process table, mount table (`/run`, `/etc`, `/opt`, `/var/lib`, a bpffs on
 /// `/sys/fs/bpf`), cgroup root and network; everything else it shares with the machine.
@@ -81,14 +81,6 @@ impl Node {
         Self { host, machine, pods, fabric, wiring, neighbours }
     }
 
-    /// Its number, from 1.
-    pub fn number(&self) -> u8 {
-        match self.host.name().role() {
-            Role::Node(number) => number,
-            Role::Fabric | Role::Server | Role::Client | Role::Pod { .. } => 0,
-        }
-    }
-
     /// Its pods.
     pub fn pods(&self) -> &[Pod] {
         &self.pods
@@ -129,7 +121,11 @@ impl Node {
     }
 
     /// Connects a node that was cut off.
+    ///
+    /// # Errors
+    /// When the node is down: its kernel would answer for the dead.
     pub fn reconnect(&self) -> Result<(), NodeError> {
+        self.machine.init()?;
         Ok(self.fabric.set_connected(self.host.name(), true)?)
     }
 
@@ -150,17 +146,18 @@ impl Node {
         self.cut_off()?;
         let killed = init.kill();
         killed.map_err(|source| NodeError::Kill { name: self.host.name().to_string(), source })?;
-        self.host.cgroup().kill()?;
-        self.host.cgroup().remove()?;
         self.machine.set_init(None);
-        Ok(self.fabric.unplug(self.host.name())?)
+        Ok(self.clear_cgroup()?)
     }
 
-    /// Starts a node that was killed, with a new network namespace; its pods get new ones too.
+    /// Starts a node that was killed, or whose PID 1 has ended, with a new network namespace; its pods get new ones
+    /// too. A node that runs is left alone.
     pub fn boot(&self) -> Result<(), NodeError> {
         if self.machine.init().is_ok() {
             return Ok(());
         }
+        self.clear_cgroup()?;
+        self.fabric.unplug(self.host.name())?;
         for host in [&self.host].into_iter().chain(self.pods.iter().map(|pod| &pod.host)) {
             host.replace_network(crate::fabric::new_network(host.name())?);
         }
@@ -176,6 +173,12 @@ impl Node {
     pub(crate) fn starter(&self, cgroup: Cgroup) -> Result<HostCommand, BootError> {
         let entrance = Entrance { cgroup, ..self.host.entrance()? };
         Ok(HostCommand::new(entrance, init::program_in_memory()?).clean_env().arg("start"))
+    }
+
+    /// Kills what is left of the node and removes its cgroup, with the programs that are attached to it.
+    fn clear_cgroup(&self) -> Result<(), CgroupError> {
+        self.host.cgroup().kill()?;
+        self.host.cgroup().remove()
     }
 
     /// Connects the node and its pods, and starts PID 1.

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::ThreadNameSpaceType;
 
@@ -29,6 +30,7 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 pub struct HostCommand {
     entrance: Entrance,
     command: Command,
+    inherited: Vec<OwnedFd>,
 }
 
 /// A running program in a host. Dropping it kills the program; [`Process::detach`] lets it run on.
@@ -96,7 +98,7 @@ impl HostCommand {
         if entrance.init.is_some() {
             command.current_dir("/");
         }
-        Self { entrance, command }
+        Self { entrance, command, inherited: Vec::new() }
     }
 
     /// Adds an argument.
@@ -126,6 +128,14 @@ impl HostCommand {
     /// Sets the folder that the program begins in, as seen in the host.
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// Hands the program an open file or socket, under the number that it has here.
+    ///
+    /// So a program can listen where its host is not: on an address of the machine, say.
+    pub fn inherit(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.inherited.push(descriptor.into());
         self
     }
 
@@ -178,10 +188,14 @@ impl HostCommand {
         }
         // Opened before the mount namespace is entered, where the cgroups have other paths.
         let members = self.entrance.cgroup.open_members()?;
+        let inherited = std::mem::take(&mut self.inherited);
         #[expect(unsafe_code, reason = "a process joins a cgroup only by itself")]
         // SAFETY: the closure makes system calls and neither allocates nor locks.
         unsafe {
-            self.command.pre_exec(move || join(&members));
+            self.command.pre_exec(move || {
+                join(&members)?;
+                inherited.iter().try_for_each(|descriptor| Ok(fcntl_setfd(descriptor, FdFlags::empty())?))
+            });
         }
         let (entrance, command) = (&self.entrance, &mut self.command);
         let done = on_own_thread(&host, || entrance.enter().and_then(|()| work(command)));

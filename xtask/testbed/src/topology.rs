@@ -28,7 +28,7 @@ pub struct Topology {
     /// First of the guards, because what it kills keeps the others' things in use.
     remains: Remains,
     nodes: Vec<Node>,
-    server: Option<Host>,
+    server: Option<Node>,
     client: Option<Host>,
     fabric: Arc<Fabric>,
 }
@@ -70,11 +70,11 @@ pub enum TopologyError {
     /// A namespace that should be there.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
-    /// A node.
-    #[error("node {number}: {source}")]
+    /// A node or the server.
+    #[error("{role}: {source}")]
     Node {
-        /// Its number.
-        number: u8,
+        /// Which.
+        role: Role,
         /// What went wrong there.
         #[source]
         source: NodeError,
@@ -106,15 +106,11 @@ impl Topology {
             Role::Pod { node, pod } => (*node, *pod),
             Role::Fabric | Role::Server | Role::Client => (0, 0),
         });
-        let plain = |role: Role| roles.contains(&role).then(|| opener.plain(role)).transpose();
-        let nodes = roles.iter().filter_map(|role| match role {
-            Role::Node(number) => Some(opener.node(*number, &roles)),
-            Role::Fabric | Role::Server | Role::Client | Role::Pod { .. } => None,
-        });
+        let nodes = roles.iter().filter(|role| matches!(role, Role::Node(_)));
         Ok(Self {
-            nodes: nodes.collect::<Result<_, _>>()?,
-            server: plain(Role::Server)?,
-            client: plain(Role::Client)?,
+            nodes: nodes.map(|role| opener.node(*role, &roles)).collect::<Result<_, _>>()?,
+            server: roles.contains(&Role::Server).then(|| opener.node(Role::Server, &roles)).transpose()?,
+            client: roles.contains(&Role::Client).then(|| opener.plain(Role::Client)).transpose()?,
             remains: Remains::kept(name, data, &hierarchies),
             name: name.clone(),
             fabric: opener.fabric,
@@ -148,12 +144,12 @@ impl Topology {
         self.client.as_ref().expect("the topology was built without `client()`")
     }
 
-    /// The host of the control plane.
+    /// The machine of the control plane: like a node, but without pods.
     ///
     /// # Panics
     /// When it was built without one.
     #[expect(clippy::expect_used, reason = "documented: asking for what was not built is a mistake in the test")]
-    pub fn server(&self) -> &Host {
+    pub fn server(&self) -> &Node {
         self.server.as_ref().expect("the topology was built without `server()`")
     }
 
@@ -191,13 +187,13 @@ impl Opener<'_> {
         Ok(Host::new(name, network, cgroup, None))
     }
 
-    fn node(&self, number: u8, roles: &[Role]) -> Result<Node, TopologyError> {
-        let name = HostName::new(self.name, Role::Node(number));
+    fn node(&self, role: Role, roles: &[Role]) -> Result<Node, TopologyError> {
+        let name = HostName::new(self.name, role);
         let machine = Arc::new(Machine::new(blueprint(&name, self.data, self.hierarchies, false)));
         machine.set_init(machine.blueprint.find().ok());
         let cgroup = machine.blueprint.cgroup.clone();
-        let pods = roles.iter().filter_map(|role| match role {
-            Role::Pod { node, pod } if *node == number => Some((*pod, HostName::new(self.name, *role))),
+        let pods = roles.iter().filter_map(|of| match of {
+            Role::Pod { node, pod } if Role::Node(*node) == role => Some((*pod, HostName::new(self.name, *of))),
             _ => None,
         });
         let pods = pods.map(|(pod, name)| {
@@ -206,16 +202,20 @@ impl Opener<'_> {
             Ok(Pod::new(Host::new(name, network, cgroup, Some(machine.clone())), pod))
         });
         let pods = pods.collect::<Result<Vec<_>, NamespaceError>>()?;
-        let neighbours = roles.iter().filter_map(|role| match role {
-            Role::Pod { node, pod: 1 } if *node != number => Some(*node),
-            _ => None,
-        });
-        let neighbours = neighbours.collect();
         let wiring = self.fabric.wiring_of(&name)?;
         let network = NetworkNamespace::open(name.to_string())?;
         let host = Host::new(name, network, cgroup, Some(machine.clone()));
-        Ok(Node::new(host, machine, pods, self.fabric.clone(), wiring, neighbours))
+        Ok(Node::new(host, machine, pods, self.fabric.clone(), wiring, nodes_with_pods(roles, role)))
     }
+}
+
+/// The other nodes that a node routes to pods of.
+fn nodes_with_pods(roles: &[Role], own: Role) -> Vec<u8> {
+    let with_pods = roles.iter().filter_map(|role| match role {
+        Role::Pod { node, pod: 1 } if Role::Node(*node) != own => Some(*node),
+        _ => None,
+    });
+    if matches!(own, Role::Node(_)) { with_pods.collect() } else { Vec::new() }
 }
 
 fn blueprint(name: &HostName, data: &Path, hierarchies: &Hierarchies, ends_with_us: bool) -> Blueprint {

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use test_support::{eventually, require_root};
-use testbed::{ClusterName, NetworkNamespace, ProcessIdentity, Topology, TopologyError};
+use testbed::{ClusterName, NetworkNamespace, ProcessIdentity, Role, Topology, TopologyError};
 
 /// Set in a second process of this test program that is there to be killed.
 const VICTIM: &str = "TESTBED_VICTIM";
@@ -58,7 +58,7 @@ fn a_build_that_fails_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("n2"), "").unwrap();
     let error = Topology::builder("fails").nodes(3).data(folder.path()).build().unwrap_err();
-    assert!(matches!(error, TopologyError::Node { number: 2, .. }), "{error}");
+    assert!(matches!(error, TopologyError::Node { role: Role::Node(2), .. }), "{error}");
     assert!(error.to_string().contains("n2"), "{error}");
     let ours = format!("fails.{}", ProcessIdentity::of_this_process());
     let left: Vec<_> = all_traces().into_iter().filter(|trace| trace.contains(&ours)).collect();
@@ -124,8 +124,9 @@ fn a_persistent_topology_outlives_its_guard_is_opened_again_and_removed_by_name(
     let folder = tempfile::tempdir().unwrap();
     let name = ClusterName::persistent(&format!("p{}", std::process::id())).unwrap();
     let _removed = RemovedAtEnd(&name, folder.path());
-    let builder =
-        || Topology::builder(name.as_str()).persistent().data(folder.path()).nodes(2).pods_per_node(1).client();
+    let builder = || {
+        Topology::builder(name.as_str()).persistent().data(folder.path()).nodes(2).pods_per_node(1).client().server()
+    };
     let built = builder().build().unwrap();
     let init = built.node(2).init_process().unwrap();
     drop(built);
@@ -136,7 +137,10 @@ fn a_persistent_topology_outlives_its_guard_is_opened_again_and_removed_by_name(
     assert_eq!((opened.nodes().len(), opened.node(1).pods().len()), (2, 1));
     assert!(opened.node(1).pod(1).command("true").unwrap().status().unwrap().success());
     opened.node(2).kill().unwrap();
+    drop(opened);
+    let opened = Topology::open(&name, folder.path()).unwrap();
     opened.node(2).boot().unwrap();
+    opened.server().command("true").unwrap().status().unwrap();
     drop(opened);
     assert!(!traces(&name).is_empty());
 

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a step of a test that fails is a panic with its message")]
 
 use std::fs;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,6 +75,17 @@ fn a_daemon_is_asked_to_end_before_it_is_killed() {
     assert_eq!(stubborn.stop(Duration::from_millis(100)).unwrap(), Stopped::Killed);
     assert!(!stubborn.is_running());
     stubborn.stop(Duration::from_millis(100)).unwrap();
+}
+
+#[test]
+fn a_daemon_inherits_what_it_is_handed() {
+    require_root!();
+    let topology = Topology::builder("inherit").nodes(1).build().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let read = format!("exec cat <&{}", reader.as_raw_fd());
+    let daemon = topology.node(1).daemon("reader", "sh").unwrap().args(["-c", &read]).inherit(reader).start().unwrap();
+    writer.write_all(b"through the pipe").unwrap();
+    eventually!(within: 10s, daemon.last_words() == "through the pipe", "its log is {}", daemon.last_words());
 }
 
 #[test]

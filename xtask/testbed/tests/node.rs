@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use test_support::{eventually, require_root};
-use testbed::{CommandError, Host, Node, Topology};
+use testbed::{BootError, CommandError, Host, Node, NodeError, Topology};
 
 #[test]
 fn a_node_has_its_own_host_name_process_table_and_init() {
@@ -160,6 +160,22 @@ fn a_killed_node_is_silent_and_a_booted_one_has_its_disk_but_not_its_memory() {
     assert_eq!(shell(one, "cat /var/lib/etcd/data; ls -d /etc/cni; ls /run"), "kept\n/etc/cni\nnetns");
     assert!(sends_to(two, one) && sends_to(one, two), "it is not connected");
     assert!(sends_to(one.pod(1), two.pod(1)) && sends_to(two.pod(1), one.pod(1)), "its pods are not connected");
+}
+
+#[test]
+fn a_node_whose_pid_1_was_killed_from_outside_is_down_and_can_be_booted() {
+    require_root!();
+    let topology = Topology::builder("oops").nodes(1).server().build().unwrap();
+    for machine in [topology.node(1), topology.server()] {
+        let init = machine.init_process().unwrap();
+        let killed = std::process::Command::new("kill").args(["-9", &init.to_string()]).status().unwrap();
+        assert!(killed.success());
+        eventually!(within: 10s, machine.init_process().is_err(), "it survives");
+        assert!(matches!(machine.reconnect(), Err(NodeError::Boot(BootError::Down { .. }))));
+        machine.boot().unwrap();
+        assert_eq!(shell(machine, "hostname"), machine.name().to_string());
+    }
+    assert!(sends_to(topology.node(1), topology.server()));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl TopologyBuilder {
         self
     }
 
-    /// A host for the control plane.
+    /// A machine for the control plane.
     pub fn server(mut self) -> Self {
         self.server = true;
         self
@@ -119,13 +119,13 @@ impl TopologyBuilder {
         let wiring = Wiring { profile: self.profile, mtu: self.mtu };
         let fabric = Arc::new(Fabric::create(&name, self.mtu)?);
         let site = Site { name, data, hierarchies, fabric, wiring, pods_per_node, persistent: self.persistent };
-        let topology_nodes = site.nodes(nodes)?;
-        let server = self.server.then(|| site.plain(Role::Server)).transpose()?;
+        let mut machines = site.machines(nodes, self.server)?;
+        let server = if self.server { machines.pop() } else { None };
         let client = self.client.then(|| site.plain(Role::Client)).transpose()?;
         if self.persistent {
             remains.keep();
         }
-        Ok(Topology { name: site.name, remains, nodes: topology_nodes, server, client, fabric: site.fabric })
+        Ok(Topology { name: site.name, remains, nodes: machines, server, client, fabric: site.fabric })
     }
 
     fn cluster_name(&self) -> Result<ClusterName, TopologyError> {
@@ -144,13 +144,13 @@ impl TopologyBuilder {
 // === impl Site ===
 
 impl Site {
-    /// All nodes, side by side: most of the time goes into waiting for the kernel.
-    fn nodes(&self, count: u8) -> Result<Vec<Node>, TopologyError> {
+    /// All nodes, and last the server, side by side: most of the time goes into waiting for the kernel.
+    fn machines(&self, nodes: u8, server: bool) -> Result<Vec<Node>, TopologyError> {
+        let roles = (1..=nodes).map(Role::Node).chain(server.then_some(Role::Server));
         thread::scope(|scope| {
-            let building: Vec<_> =
-                (1..=count).map(|number| (number, scope.spawn(move || self.node(number, count)))).collect();
-            let built = building.into_iter().map(|(number, thread)| match thread.join() {
-                Ok(node) => node.map_err(|source| TopologyError::Node { number, source }),
+            let building: Vec<_> = roles.map(|role| (role, scope.spawn(move || self.machine(role, nodes)))).collect();
+            let built = building.into_iter().map(|(role, thread)| match thread.join() {
+                Ok(node) => node.map_err(|source| TopologyError::Node { role, source }),
                 Err(panic) => std::panic::resume_unwind(panic),
             });
             // All are waited for before the first error counts, so that none is built while its remains are removed.
@@ -158,26 +158,33 @@ impl Site {
         })
     }
 
-    fn node(&self, number: u8, count: u8) -> Result<Node, NodeError> {
-        let name = HostName::new(&self.name, Role::Node(number));
+    fn machine(&self, role: Role, nodes: u8) -> Result<Node, NodeError> {
+        let name = HostName::new(&self.name, role);
         let network = new_network(&name)?;
         let machine = Arc::new(Machine::new(blueprint(&name, &self.data, &self.hierarchies, !self.persistent)));
         let cgroup = machine.blueprint.cgroup.clone();
-        let pods = (1..=self.pods_per_node).map(|pod| {
-            let name = HostName::new(&self.name, Role::Pod { node: number, pod });
-            let cgroup = cgroup.child(&cgroup_name(&name));
-            Ok(Pod::new(Host::new(name.clone(), new_network(&name)?, cgroup, Some(machine.clone())), pod))
-        });
-        let pods = pods.collect::<Result<Vec<_>, NodeError>>()?;
+        let (pods, neighbours) = match role {
+            Role::Node(number) => (self.pods(number, &machine)?, self.neighbours(number, nodes)),
+            Role::Fabric | Role::Server | Role::Client | Role::Pod { .. } => Default::default(),
+        };
         let host = Host::new(name, network, cgroup, Some(machine.clone()));
-        let node = Node::new(host, machine, pods, self.fabric.clone(), self.wiring, self.neighbours(number, count));
+        let node = Node::new(host, machine, pods, self.fabric.clone(), self.wiring, neighbours);
         node.start()?;
         Ok(node)
     }
 
+    fn pods(&self, node: u8, machine: &Arc<Machine>) -> Result<Vec<Pod>, NodeError> {
+        let pods = (1..=self.pods_per_node).map(|pod| {
+            let name = HostName::new(&self.name, Role::Pod { node, pod });
+            let cgroup = machine.blueprint.cgroup.child(&cgroup_name(&name));
+            Ok(Pod::new(Host::new(name.clone(), new_network(&name)?, cgroup, Some(machine.clone())), pod))
+        });
+        pods.collect()
+    }
+
     /// The nodes that a node routes to pods of.
-    fn neighbours(&self, number: u8, count: u8) -> Vec<u8> {
-        let others = (1..=count).filter(|other| *other != number);
+    fn neighbours(&self, number: u8, nodes: u8) -> Vec<u8> {
+        let others = (1..=nodes).filter(|other| *other != number);
         if self.pods_per_node > 0 { others.collect() } else { Vec::new() }
     }
 
