@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sheave-apiserver", &["sheave-api", "sheave-patch", "sheave-store"]),
     ("sheave-controllers", &[]),
     ("sheave-scheduler", &["sheave-api"]),
-    ("sheave", &["sheave-api", "sheave-apiserver", "sheave-controllers", "sheave-scheduler", "sheave-store"]),
+    ("sheave", &["sheave-apiserver", "sheave-controllers", "sheave-scheduler", "sheave-store"]),
     ("testbed", &[]),
     ("test-support", &["dataplane-common", "testbed"]),
     ("packet-tests", &[]),
