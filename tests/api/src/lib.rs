@@ -3,9 +3,11 @@
 #![expect(clippy::panic, reason = "a failed expectation of a test is a panic with its message")]
 
 mod kubectl;
+mod server;
 mod terminal;
 
 pub use kubectl::Kubectl;
+pub use server::Server;
 pub use terminal::{Outcome, Terminal};
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("test-support", &["dataplane-common", "testbed"]),
     ("packet-tests", &[]),
     ("netns-tests", &[]),
-    ("api-tests", &["sheave-apiserver", "sheave-store"]),
+    ("api-tests", &["sheave"]),
     ("simulated-nodes", &[]),
     ("benchmarks", &["sheave-scheduler"]),
     // Must build on a machine that has nothing but Rust, because it installs the rest: no protoc, no kernel crate.
