@@ -10,12 +10,12 @@ use anyhow::{Context as _, Result, bail};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use sheave_apiserver::ApiServer;
+use sheave_apiserver::{ApiServer, RejectedCertificate};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, ClientCertificate};
 
 /// How long a client may take over the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -134,9 +134,12 @@ async fn connection(
     watcher.watch(connection).await.map_err(|error| anyhow::anyhow!(error))
 }
 
-fn extensions(certificate: sheave_apiserver::ClientCertificate) -> http::Extensions {
+fn extensions(certificate: ClientCertificate) -> http::Extensions {
     let mut extensions = http::Extensions::new();
-    extensions.insert(certificate);
+    match certificate {
+        ClientCertificate::Known(identity) => drop(extensions.insert(identity)),
+        ClientCertificate::Rejected => drop(extensions.insert(RejectedCertificate)),
+    }
     extensions
 }
 

@@ -78,11 +78,18 @@ fn run(command: Command) -> Result<()> {
 async fn serve(options: Options) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let server = Server::start(options).await?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let stopped = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(stopped);
+    let server = tokio::select! {
+        server = Server::start(options) => server?,
+        () = &mut stopped => return Ok(()),
+    };
+    stopped.await;
     server.stop().await;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The cluster's certificates: one authority, and what it signs.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use rcgen::{
@@ -130,7 +130,7 @@ impl Authority {
     }
 }
 
-fn read_text(path: &PathBuf) -> Result<Option<String>> {
+fn read_text(path: &Path) -> Result<Option<String>> {
     let contents = files::read(path)?;
     contents.map(String::from_utf8).transpose().with_context(|| format!("{} is not PEM", path.display()))
 }

@@ -142,7 +142,8 @@ impl Server {
         info!("stopping");
         self.writers.cancel();
         while self.writing.join_next().await.is_some() {}
-        self.api.drain();
+        self.api.stop_accepting();
+        self.api.end_watches();
         self.listeners.cancel();
         while self.listening.join_next().await.is_some() {}
     }

@@ -9,7 +9,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use sheave_apiserver::{ClientCertificate, Identity, UserInfo};
+use sheave_apiserver::{Identity, UserInfo};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -20,6 +20,15 @@ use crate::pki::{Authority, Pair};
 pub(crate) struct Acceptor {
     tls: TlsAcceptor,
     strict: Arc<dyn ClientCertVerifier>,
+}
+
+/// What a client's certificate says.
+#[derive(Clone, Debug)]
+pub(crate) enum ClientCertificate {
+    /// Of this cluster: this is who it is.
+    Known(Identity),
+    /// Not of this cluster, ended, or not for clients.
+    Rejected,
 }
 
 /// Lets a client with a bad certificate through the handshake, so that it gets a 401 with a Status it can read, as
@@ -66,7 +75,7 @@ impl Acceptor {
         if self.strict.verify_client_cert(leaf, rest, UnixTime::now()).is_err() {
             return Some(ClientCertificate::Rejected);
         }
-        Some(identity(leaf).map_or(ClientCertificate::Rejected, ClientCertificate::Verified))
+        Some(identity(leaf).map_or(ClientCertificate::Rejected, ClientCertificate::Known))
     }
 }
 
