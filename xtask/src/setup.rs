@@ -20,6 +20,20 @@ pub(crate) struct Arguments {
     check: bool,
 }
 
+// === impl Arguments ===
+
+impl Arguments {
+    /// As without any option: install what is missing.
+    pub(crate) fn install() -> Self {
+        Self { check: false }
+    }
+}
+
+/// The kubectl to use: the machine's, else the unpacked one.
+pub(crate) fn kubectl() -> Option<std::path::PathBuf> {
+    kubectl::any()
+}
+
 /// One thing that the project needs of a machine.
 struct Requirement {
     /// What it is called.

@@ -121,7 +121,8 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) -> Result<()> {
     stream.set_nodelay(true)?;
-    let (stream, certificate) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await.context("handshake")??;
+    let (stream, certificate) =
+        tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await.context("handshake")??;
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().extend(certificate.clone().map(extensions).unwrap_or_default());
         let server = server.clone();

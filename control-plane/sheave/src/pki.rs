@@ -56,8 +56,9 @@ impl Authority {
     pub fn load_or_create(folder: &Path) -> Result<Self> {
         let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
         if let (Some(certificate), Some(key)) = (read_text(&certificate)?, read_text(&key)?) {
-            return Self::from_pem(certificate, &key)
-                .with_context(|| format!("the authority in {} is damaged: bring it back from a backup", folder.display()));
+            return Self::from_pem(certificate, &key).with_context(|| {
+                format!("the authority in {} is damaged: bring it back from a backup", folder.display())
+            });
         }
         let pair = new_authority()?;
         files::write(&key, pair.key.as_bytes(), Mode::Private)?;

@@ -61,10 +61,7 @@ impl Acceptor {
     }
 
     /// The handshake.
-    pub(crate) async fn accept(
-        &self,
-        stream: TcpStream,
-    ) -> Result<(TlsStream<TcpStream>, Option<ClientCertificate>)> {
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<(TlsStream<TcpStream>, Option<ClientCertificate>)> {
         let stream = self.tls.accept(stream).await?;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| self.judge(chain));
         Ok((stream, certificate))

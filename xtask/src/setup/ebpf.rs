@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::Result;
+use ebpf_toolchain::{Machine, Toolchain};
 
 use super::system::System;
 use super::{Requirement, cargo_tools, packages};
@@ -32,27 +33,7 @@ pub(super) fn requirement(system: &System) -> Requirement {
 
 /// The toolchain in words: which compiler, which linker.
 fn find() -> Option<String> {
-    let linker = process::find("bpf-linker")?;
-    let compiler = rustup_nightly().or_else(debian)?;
-    Some(format!("{compiler}, {}", linker.display()))
-}
-
-/// rustup's nightly, when it has the library's sources.
-fn rustup_nightly() -> Option<String> {
-    let version = process::output("rustup", &["run", "nightly", "rustc", "--version"])?;
-    let sysroot = process::output("rustup", &["run", "nightly", "rustc", "--print", "sysroot"])?;
-    has_library_sources(&sysroot).then_some(version)
-}
-
-/// Debian's compiler, when it has the library's sources.
-fn debian() -> Option<String> {
-    let sysroot = process::output("/usr/bin/rustc", &["--print", "sysroot"])?;
-    let version = process::output("/usr/bin/rustc", &["--version"])?;
-    has_library_sources(&sysroot).then_some(version)
-}
-
-fn has_library_sources(sysroot: &str) -> bool {
-    std::path::Path::new(sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists()
+    Toolchain::find(&Machine::from_environment()).ok().map(|toolchain| toolchain.to_string())
 }
 
 /// The usual way first; where rustup cannot fetch components, Debian's packages.
@@ -69,8 +50,8 @@ fn install() -> Result<()> {
 }
 
 fn usual_way() -> bool {
-    let rustup = |words: &[&str]| process::run(Command::new("rustup").args(words)).is_ok();
-    let sources = rustup_nightly().is_some()
-        || rustup(&["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"]);
-    sources && (process::find("bpf-linker").is_some() || cargo_tools::install("bpf-linker", &[]).is_ok())
+    let rustup = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"];
+    let sources = process::run(Command::new("rustup").args(rustup)).is_ok();
+    let linker = process::find("bpf-linker").is_some() || (sources && cargo_tools::install("bpf-linker", &[]).is_ok());
+    linker && find().is_some()
 }

@@ -11,14 +11,17 @@ use crate::{process, workspace};
 /// The two rows: some kubectl on the PATH, and Debian's 1.20 beside it.
 pub(super) fn requirements() -> Vec<Requirement> {
     let old = unpacked();
-    let on_path = process::find("kubectl").map(|path| path.display().to_string());
-    // Where there is none on the PATH, the unpacked one serves: it must not be installed, since a kubectl that
-    // comes later would be overwritten.
-    let any = on_path.or_else(|| old.is_file().then(|| old.display().to_string()));
+    let any = any().map(|path| path.display().to_string());
     vec![
         row("kubectl", "the API tests; using a cluster", any),
         row("kubectl 1.20", "the API tests: an old client", old.is_file().then(|| old.display().to_string())),
     ]
+}
+
+/// The kubectl on the PATH; where there is none the unpacked one serves, which is not installed because a kubectl that
+/// comes later would be overwritten.
+pub(super) fn any() -> Option<PathBuf> {
+    process::find("kubectl").or_else(|| Some(unpacked()).filter(|path| path.is_file()))
 }
 
 /// Where Debian's kubectl is unpacked.

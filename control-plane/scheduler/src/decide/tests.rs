@@ -1,3 +1,5 @@
+//! Scenes: nodes, pods that run on them, a pod that asks, and where it goes or why not.
+
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 
