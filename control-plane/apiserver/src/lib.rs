@@ -39,7 +39,7 @@ mod server;
 mod status;
 mod write;
 
-pub use authn::{Identity, TokenKeys, TokenKeysError, UserInfo};
+pub use authn::{Identity, RejectedCertificate, TokenKeys, TokenKeysError, UserInfo};
 pub use body::{BoxError, RequestBody, ResponseBody};
 pub use bootstrap::BootstrapError;
 pub use options::Options;

@@ -89,8 +89,8 @@ impl Server {
         let path = data.join("store.redb");
         let store = Store::open(&path, sheave_apiserver::store_options());
         let store = Arc::new(store.with_context(|| format!("cannot open the store {}", path.display()))?);
-        let mut api_options = sheave_apiserver::Options::new(Arc::new(token_keys(&pki)?));
-        api_options.advertise = advertise;
+        let token_keys = Some(Arc::new(token_keys(&pki)?));
+        let mut api_options = sheave_apiserver::Options { advertise, token_keys, ..Default::default() };
         if !options.service_cidrs.is_empty() {
             api_options.service_cidrs.clone_from(&options.service_cidrs);
         }
@@ -142,8 +142,7 @@ impl Server {
         info!("stopping");
         self.writers.cancel();
         while self.writing.join_next().await.is_some() {}
-        self.api.stop_accepting();
-        self.api.end_watches();
+        self.api.drain();
         self.listeners.cancel();
         while self.listening.join_next().await.is_some() {}
     }

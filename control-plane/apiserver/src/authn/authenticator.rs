@@ -20,6 +20,11 @@ use crate::document;
 use crate::meta::Meta;
 use crate::status::StatusError;
 
+/// A request extension: the client presented a certificate that is not of this cluster, has ended, or is not for
+/// clients. Without another credential the request is refused with 401 rather than taken for an anonymous one.
+#[derive(Clone, Copy, Debug)]
+pub struct RejectedCertificate;
+
 /// Checks credentials against the cluster's keys and objects.
 pub(crate) struct Authenticator {
     pub(crate) store: Arc<Store>,
@@ -46,6 +51,7 @@ impl Authenticator {
             Some(token) => {
                 self.token(&token, &self.audiences).map(|(identity, _)| identity).ok_or_else(StatusError::unauthorized)
             }
+            None if parts.extensions.get::<RejectedCertificate>().is_some() => Err(StatusError::unauthorized()),
             None => Ok(Identity::anonymous()),
         }
     }

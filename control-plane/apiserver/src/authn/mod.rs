@@ -4,6 +4,7 @@ mod authenticator;
 mod bearer;
 mod identity;
 
+pub use authenticator::RejectedCertificate;
 pub use bearer::{TokenKeys, TokenKeysError};
 pub use identity::{Identity, UserInfo};
 
