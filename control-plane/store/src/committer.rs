@@ -36,6 +36,10 @@ use crate::{LeaseError, LeaseId, OpenError, Options, Revision};
 
 /// Requests of one group. More would not be faster and would answer the first of them later.
 const GROUP: usize = 1024;
+/// The longest wait for requests that are expected to come. Besides, it is never more than half a flush.
+const GATHER_AT_MOST: Duration = Duration::from_micros(300);
+/// How often to look for them meanwhile.
+const GATHER_STEP: Duration = Duration::from_micros(10);
 /// Removals that ride along with a group, besides two per change.
 const REMOVALS: usize = 64;
 /// Removals of a group of its own, made when there is nothing else to do.
@@ -60,6 +64,8 @@ pub(crate) struct Committer {
     /// Which revision the store had when, oldest first, at most one per tick.
     ages: VecDeque<(Instant, Revision)>,
     next_tick: Instant,
+    /// Requests of the last group, and how long it took to make it durable.
+    last_group: (usize, Duration),
     health: Health,
     /// How long the engine's last recovery took.
     last_recovery: Duration,
@@ -87,6 +93,7 @@ impl Committer {
             leases,
             removals: removals.into(),
             next_tick: now + TICK,
+            last_group: (0, Duration::ZERO),
             health: Health::Well,
             last_recovery: Duration::ZERO,
             runtime,
@@ -120,14 +127,34 @@ impl Committer {
         [lease, tick, removal].into_iter().flatten().min().unwrap_or(now + FOREVER)
     }
 
+    /// Waits a little for those who have just been answered to come back.
+    ///
+    /// Callers that work in a loop all wait for the same flush. The first of them to return would be flushed alone, and
+    /// the others only after that: two flushes where one would do.
+    fn gather(&self, requests: &UnboundedReceiver<Request>) {
+        let (expected, flush) = self.last_group;
+        let patience = (flush / 2).min(GATHER_AT_MOST);
+        let begun = Instant::now();
+        while requests.len() + 1 < expected && begun.elapsed() < patience {
+            std::thread::sleep(GATHER_STEP);
+        }
+    }
+
     /// Serves a request and whatever else is waiting.
     fn serve(&mut self, first: Request, requests: &mut UnboundedReceiver<Request>) {
+        self.gather(requests);
         let mut waiting = vec![first];
         while waiting.len() < GROUP
             && let Ok(request) = requests.try_recv()
         {
             waiting.push(request);
         }
+        let (count, begun) = (waiting.len(), Instant::now());
+        self.serve_group(waiting);
+        self.last_group = (count, begun.elapsed());
+    }
+
+    fn serve_group(&mut self, waiting: Vec<Request>) {
         if let Err(failure) = self.ensure_well() {
             return waiting.into_iter().for_each(|request| request.refuse(&failure));
         }
@@ -262,6 +289,10 @@ impl Committer {
     /// Compacts in memory. The disk follows with the removals; should the store stop before, it has more history than it
     /// needs.
     fn forget(&mut self, revision: Revision) {
+        if self.still_well().is_err() {
+            // A group that is not resolved yet builds on the view as it is.
+            return;
+        }
         let mut draft = self.draft();
         draft.compact(revision);
         if draft.view.compacted() != self.view.compacted() {

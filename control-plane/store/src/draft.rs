@@ -108,12 +108,7 @@ impl Draft {
 
     /// Forgets the history up to a revision.
     pub(crate) fn compact(&mut self, revision: Revision) {
-        self.view.compact(revision, |event| {
-            self.freed.extend(event.previous_place);
-            if event.kind == EventKind::Delete {
-                self.freed.push(event.place);
-            }
-        });
+        self.view.compact(revision, |event| self.freed.extend(event.superfluous()));
     }
 
     /// Has changes removed from disk. Whoever reads the rest must know that there was more.

@@ -135,6 +135,13 @@ impl Event {
         self.kind == EventKind::Put && self.previous.is_none()
     }
 
+    /// The changes on disk that nobody needs once this event is compacted: what it superseded, and itself if it only says
+    /// that nothing is there.
+    pub(crate) fn superfluous(&self) -> impl Iterator<Item = Place> {
+        let tombstone = (self.kind == EventKind::Delete).then_some(self.place);
+        self.previous_place.into_iter().chain(tombstone)
+    }
+
     /// Bytes that stay in memory only because this event remembers what was there before.
     pub(crate) fn history_bytes(&self) -> usize {
         self.previous.as_ref().map_or(0, |previous| previous.value.len()) + size_of::<Self>()

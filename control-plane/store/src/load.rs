@@ -9,7 +9,7 @@ use crate::entry::Place;
 use crate::lease::Leases;
 use crate::presented::Present;
 use crate::view::View;
-use crate::{EventKind, Revision};
+use crate::{EventKind, History, Options, Revision};
 
 /// A store that cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,13 +61,13 @@ pub(crate) struct Opened {
 }
 
 /// Reads everything back.
-pub(crate) fn load(engine: &mut impl Engine, present: &Present) -> Result<Opened, OpenError> {
+pub(crate) fn load(engine: &mut impl Engine, options: &Options) -> Result<Opened, OpenError> {
     let standing = engine.standing()?;
     let mut loading = Loading {
         view: View::starting_at(standing.compacted),
         removals: Vec::new(),
         compacted: standing.compacted,
-        present,
+        present: &options.present,
     };
     engine.changes(&mut |change| loading.take(&change))?;
     let mut leases = Leases::restore(&standing.leases, standing.last_lease);
@@ -76,6 +76,7 @@ pub(crate) fn load(engine: &mut impl Engine, present: &Present) -> Result<Opened
             leases.attach(lease, record.entry.key.clone());
         }
     }
+    loading.limit_history(&options.history);
     Ok(Opened { view: loading.view, leases, removals: loading.removals })
 }
 
@@ -118,5 +119,12 @@ impl Loading<'_> {
             (EventKind::Delete, None) => return,
         };
         self.view.apply(Arc::new(event), record);
+    }
+
+    /// The limits may be lower than when the history was written.
+    fn limit_history(&mut self, history: &History) {
+        if let Some(revision) = self.view.compaction_to(history.events, history.bytes) {
+            self.view.compact(revision, |event| self.removals.extend(event.superfluous()));
+        }
     }
 }

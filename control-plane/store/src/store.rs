@@ -57,7 +57,7 @@ impl Store {
     }
 
     fn start(mut engine: impl Engine, options: Options) -> Result<Self, OpenError> {
-        let opened = load(&mut engine, &options.present)?;
+        let opened = load(&mut engine, &options)?;
         let shared = Arc::new(Shared::new(opened.view.clone()));
         let (requests, receiver) = mpsc::unbounded_channel();
         let limits = options.limits;

@@ -32,7 +32,7 @@ const META_COMPACTED: &str = "compacted";
 const META_LAST_LEASE: &str = "last_lease";
 
 /// Bytes that redb may use to cache pages. Small: reads are served from the store's own memory.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 /// A store in a redb file.
 pub(crate) struct Embedded {

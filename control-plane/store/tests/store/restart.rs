@@ -107,3 +107,15 @@ async fn the_file_can_be_read_by_its_owner_only() {
     let metadata = std::fs::metadata(store.folder.path().join("data/store.redb")).expect("the file is there");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn a_restart_with_lower_limits_forgets_what_is_above_them() {
+    let store = store();
+    for value in ["1", "2", "3", "4", "5", "6"] {
+        put(&store, "/a", value).await;
+    }
+    let store = store.reopen(Options { history: History { events: 2, ..History::default() }, ..Options::default() });
+    assert_eq!((store.revision(), store.oldest_revision()), (Revision(6), Revision(4)));
+    let mut watch = store.watch("/", Revision(4)).expect("the watch begins");
+    assert_eq!(seen(&mut watch, 2).await, ["5 put /a=5", "6 put /a=6"]);
+}
