@@ -49,6 +49,32 @@ impl Call {
         }
     }
 
+    /// The same request for an object of another kind in the same namespace.
+    pub(crate) fn of_kind(
+        &self,
+        group: &str,
+        version: &str,
+        plural: &str,
+        name: Option<&str>,
+    ) -> Result<Self, StatusError> {
+        let kind = self.server.registry.resource(group, version, plural).ok_or_else(StatusError::no_such_resource)?;
+        let mut path = self.path.clone();
+        path.resource = plural.to_owned();
+        path.name = name.map(ToOwned::to_owned);
+        Ok(Self {
+            server: Arc::clone(&self.server),
+            identity: self.identity.clone(),
+            verb: self.verb,
+            path,
+            kind: Arc::clone(kind),
+            stored_kind: Arc::clone(kind),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            accepted: self.accepted,
+            warnings: Mutex::default(),
+        })
+    }
+
     /// The key of the object in the path.
     pub(crate) fn key(&self) -> String {
         self.key_of(self.name())

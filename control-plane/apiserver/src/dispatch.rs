@@ -9,6 +9,7 @@ use crate::read;
 use crate::reply::Reply;
 use crate::request::Verb;
 use crate::status::StatusError;
+use crate::subresource;
 use crate::write::{self, Part};
 
 /// Answers an authorized request.
@@ -28,6 +29,9 @@ pub(crate) async fn dispatch(
 }
 
 async fn object(call: &Call, body: RequestBody) -> Result<Reply, StatusError> {
+    if !call.kind.is_stored() && call.verb == Verb::Create {
+        return subresource::request(call, &body::read(body).await?).await;
+    }
     match call.verb {
         Verb::Get => read::get(call),
         Verb::List => read::list(call),
@@ -41,15 +45,28 @@ async fn object(call: &Call, body: RequestBody) -> Result<Reply, StatusError> {
     }
 }
 
-async fn part(call: &Call, subresource: &Subresource, body: RequestBody) -> Result<Reply, StatusError> {
-    match subresource.action {
+async fn part(call: &Call, part: &Subresource, body: RequestBody) -> Result<Reply, StatusError> {
+    match part.action {
         SubresourceAction::Status => written_part(call, Part::Status, body).await,
-        SubresourceAction::EphemeralContainers | SubresourceAction::Resize => {
-            let update = call.stored_kind.strategy.subresource_updates.iter().find(|it| it.name == subresource.name);
+        SubresourceAction::EphemeralContainers
+        | SubresourceAction::Resize
+        | SubresourceAction::Approval
+        | SubresourceAction::Finalize => {
+            let update = call.stored_kind.strategy.subresource_updates.iter().find(|it| it.name == part.name);
             let update = update.ok_or_else(StatusError::no_such_resource)?;
             written_part(call, Part::Subresource(update), body).await
         }
-        _ => Err(StatusError::no_such_resource()),
+        SubresourceAction::Scale => subresource::scale(call, &body::read(body).await?).await,
+        SubresourceAction::Binding => subresource::bind(call, &body::read(body).await?).await,
+        SubresourceAction::Eviction => subresource::evict(call, &body::read(body).await?).await,
+        SubresourceAction::Token => subresource::token(call, &body::read(body).await?),
+        SubresourceAction::Log
+        | SubresourceAction::Exec
+        | SubresourceAction::Attach
+        | SubresourceAction::PortForward
+        | SubresourceAction::Proxy => {
+            Err(StatusError::unavailable("no node serves this: the connection to the node's kubelet cannot be made"))
+        }
     }
 }
 

@@ -37,6 +37,7 @@ mod request;
 mod serve;
 mod server;
 mod status;
+mod subresource;
 mod write;
 
 pub use authn::{Identity, RejectedCertificate, TokenKeys, TokenKeysError, UserInfo};

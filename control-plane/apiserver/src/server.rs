@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use sheave_api::Document;
 use sheave_api::discovery::Discovery;
 use sheave_api::kind::Kind;
+use sheave_api::openapi::OpenApi;
 use sheave_api::registry::Registry;
 use sheave_store::{Operation, Revision, Store};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) discovery: Discovery,
+    pub(crate) openapi: OpenApi,
     pub(crate) options: Options,
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Authorizer,
@@ -93,6 +95,7 @@ impl ApiServer {
         };
         let inner = Inner {
             authorizer: Authorizer::spawn(Arc::clone(&store)),
+            openapi: OpenApi::new(Arc::clone(&registry)),
             discovery: Discovery::new(&registry, &options.advertise.to_string()),
             store,
             registry,

@@ -12,37 +12,48 @@ use sheave_api::kind::Kind;
 use sheave_store::{Operation, Store};
 
 use crate::authn::Identity;
+use crate::authz::{Authorizer, confirm_no_escalation};
 use crate::call::Call;
+use crate::meta::Meta as _;
 use crate::status::StatusError;
 
 /// A write under review.
 pub(crate) struct Review<'a> {
     pub(crate) store: &'a Store,
+    pub(crate) authorizer: &'a Authorizer,
     pub(crate) kind: &'a Kind,
     /// The subresource written, if any.
     pub(crate) subresource: Option<&'a str>,
     pub(crate) identity: &'a Identity,
     /// The namespace of the object; none for cluster scope.
     pub(crate) namespace: Option<&'a str>,
-    pub(crate) dry_run: bool,
 }
 
 // === impl Review ===
 
 impl<'a> Review<'a> {
-    pub(crate) fn of(call: &'a Call, dry_run: bool) -> Self {
+    pub(crate) fn of(call: &'a Call) -> Self {
         Self {
             store: &call.server.store,
+            authorizer: &call.server.authorizer,
             kind: &call.stored_kind,
             subresource: call.path.subresource.as_deref(),
             identity: &call.identity,
             namespace: call.namespace(),
-            dry_run,
         }
     }
 
     fn is(&self, group: &str, kind: &str) -> bool {
         self.kind.gvk.group == group && self.kind.gvk.kind == kind
+    }
+
+    /// Nobody gives away more than they have.
+    fn check_escalation(&self, object: &Document) -> Result<(), StatusError> {
+        if self.kind.gvk.group != "rbac.authorization.k8s.io" {
+            return Ok(());
+        }
+        confirm_no_escalation(self.authorizer, self.identity, &self.kind.plural, object)
+            .map_err(|why| StatusError::forbidden(self.kind, object.name(), &why))
     }
 
     fn is_whole_pod(&self) -> bool {
@@ -53,6 +64,7 @@ impl<'a> Review<'a> {
 /// Reviews a new object and completes it. The operations that come back must hold when it is committed.
 pub(crate) async fn admit_create(review: &Review<'_>, object: &mut Document) -> Result<Vec<Operation>, StatusError> {
     let conditions = namespace::admit_create(review, object)?;
+    review.check_escalation(object)?;
     if review.is_whole_pod() {
         service_account::admit_create(review, object).await?;
         tolerations::admit(object);
@@ -70,7 +82,9 @@ pub(crate) async fn admit_update(
     object: &mut Document,
     old: &Document,
 ) -> Result<Vec<Operation>, StatusError> {
-    let _ = old;
+    if object.get("rules") != old.get("rules") || object.get("subjects") != old.get("subjects") {
+        review.check_escalation(object)?;
+    }
     if review.is_whole_pod() {
         tolerations::admit(object);
     }

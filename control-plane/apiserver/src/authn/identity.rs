@@ -40,6 +40,11 @@ impl Identity {
         Self(Arc::new(user))
     }
 
+    /// A user of whom nothing holds but what is said, for questions about somebody else.
+    pub(crate) fn exactly(user: UserInfo) -> Self {
+        Self(Arc::new(user))
+    }
+
     /// A user with a name and groups.
     #[must_use]
     pub fn user(name: &str, groups: &[&str]) -> Self {

@@ -2,6 +2,8 @@
 
 mod discovery;
 mod health;
+mod issuer;
+mod openapi;
 mod version;
 
 pub(crate) use health::Readiness;
@@ -43,6 +45,9 @@ pub(crate) fn serve(server: &Arc<Inner>, path: &str, parts: &Parts) -> Result<Re
         ["healthz" | "livez" | "readyz", ..] => health::serve(server, &segments, &query),
         ["version"] => Ok(Reply::json(StatusCode::OK, &version::version())),
         ["metrics"] => Ok(server.metrics.exposition(&server.in_flight, server.store.revision().0)),
+        ["openapi", rest @ ..] => openapi::serve(server, rest, &query, &parts.headers),
+        ["openid", "v1", "jwks"] => Ok(issuer::keys(server)),
+        [".well-known", "openid-configuration"] => Ok(issuer::configuration(server)),
         ["" | "index.html"] => Ok(Reply::json(StatusCode::OK, &json!({"paths": index(server)}))),
         _ => discovery::serve(server, path, &parts.headers),
     }

@@ -79,7 +79,7 @@ async fn try_create(call: &Call, mut object: Document, options: &WriteOptions) -
     if !options.is_apply {
         object = ownership::track(call, Part::Main, object, None, options);
     }
-    let review = Review::of(call, options.dry_run);
+    let review = Review::of(call);
     let conditions = admission::admit_create(&review, &mut object).await.map_err(Refused::Failed)?;
     (strategy.prepare_create)(&mut object);
     (strategy.default)(&mut object);

@@ -73,7 +73,7 @@ pub(crate) async fn delete_object(call: &Call, name: &str, options: &DeleteOptio
 async fn try_delete(call: &Call, entry: &Entry, options: &DeleteOptions) -> Result<Deleted, Refused> {
     let old = decode(entry).map_err(Refused::Failed)?;
     check_preconditions(call, &old, options).map_err(Refused::Failed)?;
-    admission::admit_delete(&Review::of(call, options.dry_run), &old).map_err(Refused::Failed)?;
+    admission::admit_delete(&Review::of(call), &old).map_err(Refused::Failed)?;
     let mut new = old.clone();
     mark(call, &mut new, options);
     let expect = Expect::Revision(entry.mod_revision);

@@ -10,11 +10,11 @@ mod patch;
 mod system_fields;
 mod update;
 
-pub(crate) use create::{create, create_object};
+pub(crate) use create::create;
 pub(crate) use delete::{delete, delete_object};
 pub(crate) use delete_collection::delete_collection;
-pub(crate) use modify::{Part, modify};
-pub(crate) use patch::patch;
+pub(crate) use modify::{Change, Part, modify};
+pub(crate) use patch::{PatchType, patch};
 pub(crate) use system_fields::random_suffix;
 pub(crate) use update::update;
 

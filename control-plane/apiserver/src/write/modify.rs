@@ -73,7 +73,7 @@ async fn try_modify(
     if !options.is_apply {
         new = ownership::track(call, part, new, Some(&old), options);
     }
-    let review = Review::of(call, options.dry_run);
+    let review = Review::of(call);
     let conditions = admission::admit_update(&review, &mut new, &old).await.map_err(Refused::Failed)?;
     prepare(call, part, &mut new, &old);
     let errors = validate(call, part, &new, &old);

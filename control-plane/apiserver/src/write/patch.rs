@@ -1,9 +1,11 @@
 //! PATCH of an object or of one of its parts.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use sheave_api::Document;
 use sheave_api::decode::{FieldValidation, Format};
-use sheave_patch::{json, strategic};
+use sheave_api::schema::{Arena, TypeId};
+use sheave_patch::{PatchError, json, strategic};
 
 use super::create::create_object;
 use super::modify::{Part, modify};
@@ -17,10 +19,14 @@ use crate::status::StatusError;
 
 /// How the body is to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PatchType {
+pub(crate) enum PatchType {
+    /// `application/json-patch+json`
     Json,
+    /// `application/merge-patch+json`
     Merge,
+    /// `application/strategic-merge-patch+json`
     Strategic,
+    /// `application/apply-patch+yaml`
     Apply,
 }
 
@@ -29,7 +35,7 @@ const PATCH_TYPES: &str = "application/json-patch+json, application/merge-patch+
 
 /// Answers a PATCH.
 pub(crate) async fn patch(call: &Call, part: Part, body: &Bytes) -> Result<Reply, StatusError> {
-    let kind = PatchType::of(call)?;
+    let kind = PatchType::of(&call.headers)?;
     let options = WriteOptions::parse_patch(&call.query, &call.headers, kind == PatchType::Apply)?;
     let patch = kind.read(body)?;
     match kind {
@@ -67,13 +73,7 @@ fn changed(
     patch: &Document,
     validation: FieldValidation,
 ) -> Result<Document, StatusError> {
-    let patched = match kind {
-        PatchType::Json => json::apply_patch(old.clone(), patch),
-        PatchType::Strategic => {
-            strategic::apply(call.server.registry.schema(), call.kind.schema, old.clone(), patch.clone())
-        }
-        PatchType::Merge | PatchType::Apply => json::apply_merge(old.clone(), patch),
-    };
+    let patched = kind.apply(call.server.registry.schema(), call.kind.schema, old, patch);
     let patched = patched.map_err(|error| ownership::refused(call, &error))?;
     call.forget_warnings();
     input::patched(call, patched, patch, validation)
@@ -82,8 +82,8 @@ fn changed(
 // === impl PatchType ===
 
 impl PatchType {
-    fn of(call: &Call) -> Result<Self, StatusError> {
-        match media_type(&call.headers) {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, StatusError> {
+        match media_type(headers) {
             Some("application/json-patch+json") => Ok(Self::Json),
             Some("application/merge-patch+json") => Ok(Self::Merge),
             Some("application/strategic-merge-patch+json") => Ok(Self::Strategic),
@@ -92,7 +92,22 @@ impl PatchType {
         }
     }
 
-    fn read(self, body: &Bytes) -> Result<Document, StatusError> {
+    /// Applies a patch that needs no field owners; an apply patch is then a merge patch.
+    pub(crate) fn apply(
+        self,
+        arena: &Arena,
+        schema: TypeId,
+        old: &Document,
+        patch: &Document,
+    ) -> Result<Document, PatchError> {
+        match self {
+            Self::Json => json::apply_patch(old.clone(), patch),
+            Self::Strategic => strategic::apply(arena, schema, old.clone(), patch.clone()),
+            Self::Merge | Self::Apply => json::apply_merge(old.clone(), patch),
+        }
+    }
+
+    pub(crate) fn read(self, body: &Bytes) -> Result<Document, StatusError> {
         match self {
             Self::Apply => input::patch(body, Format::Yaml),
             Self::Json | Self::Merge | Self::Strategic => input::patch(body, Format::Json),
