@@ -82,7 +82,7 @@ fn a_daemon_inherits_what_it_is_handed() {
     require_root!();
     let topology = Topology::builder("inherit").nodes(1).build().unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let read = format!("exec cat <&{}", reader.as_raw_fd());
+    let read = format!("exec cat /proc/self/fd/{}", reader.as_raw_fd());
     let daemon = topology.node(1).daemon("reader", "sh").unwrap().args(["-c", &read]).inherit(reader).start().unwrap();
     writer.write_all(b"through the pipe").unwrap();
     eventually!(within: 10s, daemon.last_words() == "through the pipe", "its log is {}", daemon.last_words());
