@@ -141,13 +141,18 @@ impl PodTerm {
         let others = own_labels(&keys(&term.mismatch_label_keys), labels, "NotIn");
         Self {
             topology_key: symbols.intern(&term.topology_key),
-            namespaces: if implied { vec![namespace.to_owned()] } else { named },
+            namespaces: if implied { vec![namespace.to_owned()] } else { distinct(named) },
             namespace_selector: term
                 .namespace_selector
                 .as_ref()
                 .map(|selector| selector_of(Some(selector), Vec::new())),
             selector: selector_of(term.label_selector.as_ref(), [own, others].concat()),
         }
+    }
+
+    /// The namespaces of the pods that it can mean; none where it selects namespaces by their labels.
+    pub(crate) fn only_namespaces(&self) -> Option<&[String]> {
+        self.namespace_selector.is_none().then_some(self.namespaces.as_slice())
     }
 
     pub(crate) fn matches(&self, pod: PodIdentity<'_>) -> bool {
@@ -159,6 +164,12 @@ impl PodTerm {
         (self.namespaces.iter().any(|name| name == pod.namespace) || by_labels())
             && self.selector.matches_with(|key| pod.labels.get(key).map(String::as_str))
     }
+}
+
+fn distinct(mut names: Vec<String>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 type Expression = (String, &'static str, String);

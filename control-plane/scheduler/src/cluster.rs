@@ -1,12 +1,13 @@
 //! What is on which node: the snapshot that decisions are made on, kept up to date event by event.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::group::{GroupId, Groups};
-use crate::node::{NodeIndex, NodeState};
+use crate::node::{NodeFacts, NodeIndex, NodeState};
 use crate::pod::PodRequirements;
 use crate::symbol::{Symbol, Symbols};
 
@@ -29,6 +30,10 @@ pub struct Cluster {
     namespaces: HashMap<String, BTreeMap<String, String>>,
     /// How many nodes have each value of each label.
     domains: HashMap<Symbol, HashMap<Symbol, usize>>,
+    /// How many nodes have each label.
+    labelled: HashMap<Symbol, usize>,
+    /// How many pods on nodes have each priority.
+    priorities: BTreeMap<i32, usize>,
 }
 
 // === impl Cluster ===
@@ -39,9 +44,14 @@ impl Cluster {
         PodRequirements::compile(pod, &mut self.symbols)
     }
 
-    /// Takes over a node that is new or has changed.
-    pub fn set_node(&mut self, node: &Node) {
+    /// Takes over a node; whether it is new or different in anything that a decision looks at. Nodes report
+    /// themselves all the time, and almost always the same.
+    pub fn set_node(&mut self, node: &Node) -> bool {
         let name = node.metadata.name.clone().unwrap_or_default();
+        let facts = NodeFacts::read(node, &mut self.symbols);
+        if self.by_name.get(&name).and_then(|index| self.node(*index)).is_some_and(|state| state.facts == facts) {
+            return false;
+        }
         // The pods are taken off and put back, because the groups count them under the node's labels.
         let pods = self.pods_on(&name);
         for pod in &pods {
@@ -50,12 +60,14 @@ impl Cluster {
         let index = self.by_name.get(&name).copied().unwrap_or_else(|| self.new_node(&name));
         self.count_domains(index, false);
         if let Some(state) = &mut self.nodes[index.0 as usize] {
-            state.update(node, &mut self.symbols);
+            state.name.clone_from(&name);
+            state.facts = facts;
         }
         self.count_domains(index, true);
         for pod in &pods {
             self.place(pod, &name);
         }
+        true
     }
 
     /// Forgets a node. Its pods are known further, in case it comes back.
@@ -81,12 +93,17 @@ impl Cluster {
         self.namespaces.remove(name);
     }
 
-    /// Puts a pod on a node, in place of what was known of it.
-    pub fn set_pod(&mut self, pod: Arc<PodRequirements>, node: &str) {
+    /// Puts a pod on a node, in place of what was known of it; whether that makes a difference to anybody.
+    pub fn set_pod(&mut self, pod: Arc<PodRequirements>, node: &str) -> bool {
+        if self.pods.get(&pod.uid).is_some_and(|(known, place)| place == node && known.takes_the_same(&pod)) {
+            return false;
+        }
         self.remove_pod(&pod.uid.clone());
         self.place(&pod, node);
+        *self.priorities.entry(pod.priority).or_default() += 1;
         self.on_node.entry(node.to_owned()).or_default().push(pod.uid.clone());
         self.pods.insert(pod.uid.clone(), (pod, node.to_owned()));
+        true
     }
 
     /// Takes a pod away; whether it was there.
@@ -96,6 +113,12 @@ impl Cluster {
             uids.retain(|other| other != uid);
         }
         self.unplace(&pod, &node);
+        if let Entry::Occupied(mut count) = self.priorities.entry(pod.priority) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         true
     }
 
@@ -113,7 +136,7 @@ impl Cluster {
 
     /// Whether a pod of lower priority runs anywhere: room that preemption could make.
     pub(crate) fn has_pod_below(&self, priority: i32) -> bool {
-        self.pods.values().any(|(pod, _)| pod.priority < priority)
+        self.priorities.first_key_value().is_some_and(|(lowest, _)| *lowest < priority)
     }
 
     /// The node at a place of the ring.
@@ -134,10 +157,17 @@ impl Cluster {
         self.domains.get(&key).into_iter().flat_map(|values| values.keys().copied())
     }
 
+    /// Whether every node has a label.
+    pub(crate) fn has_every_node(&self, key: Symbol) -> bool {
+        self.labelled.get(&key).copied().unwrap_or(0) == self.live.len()
+    }
+
     /// Counts the labels of a node in or out.
     fn count_domains(&mut self, index: NodeIndex, present: bool) {
         let Some(node) = &self.nodes[index.0 as usize] else { return };
         for (key, value) in node.labels() {
+            let labelled = self.labelled.entry(*key).or_insert(0);
+            *labelled = if present { *labelled + 1 } else { labelled.saturating_sub(1) };
             let values = self.domains.entry(*key).or_default();
             let count = values.entry(*value).or_insert(0);
             *count = if present { *count + 1 } else { count.saturating_sub(1) };

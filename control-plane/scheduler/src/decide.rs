@@ -91,4 +91,6 @@ impl std::fmt::Display for Unschedulable {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -46,10 +46,10 @@ pub enum Reason {
 pub(crate) struct Candidate<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) pod: &'a PodRequirements,
-    /// Hard and soft constraints.
-    pub(crate) spread: Vec<SpreadState<'a>>,
-    hard_spread: usize,
-    required: Vec<Matched<'a>>,
+    hard_spread: Vec<SpreadState<'a>>,
+    /// Constraints that only count for the score.
+    pub(crate) soft_spread: Vec<SpreadState<'a>>,
+    required: Required<'a>,
     forbidden: Vec<Matched<'a>>,
     /// Topologies in which other pods do not want this one near.
     unwelcome: Vec<(Symbol, GroupId)>,
@@ -58,10 +58,16 @@ pub(crate) struct Candidate<'a> {
 /// A term with the groups whose pods it means.
 #[derive(Debug)]
 pub(crate) struct Matched<'a> {
-    pub(crate) term: &'a PodTerm,
-    pub(crate) groups: Vec<GroupId>,
-    /// Whether it means the pod itself.
-    own: bool,
+    term: &'a PodTerm,
+    groups: Vec<GroupId>,
+}
+
+/// Required terms of pod affinity. A pod counts for any of them only if all of them mean it.
+#[derive(Debug)]
+struct Required<'a> {
+    terms: Vec<Matched<'a>>,
+    /// Nobody is meant in any topology, and the pod means itself: the first of a series may begin anywhere.
+    is_first: bool,
 }
 
 // === impl Reason ===
@@ -116,24 +122,17 @@ impl<'a> Candidate<'a> {
     /// Looks at the cluster as far as the pod's terms ask for it.
     pub(crate) fn new(cluster: &'a Cluster, pod: &'a PodRequirements) -> Self {
         let (hard, soft) = pod.spread.iter().partition::<Vec<_>, _>(|constraint| constraint.hard);
-        let hard_spread = hard.len();
-        let constraints = hard.into_iter().chain(soft);
         let terms = &pod.signature.terms;
-        let matched = |term: &'a PodTerm| Matched::find(cluster, pod, term);
+        let matched = |term: &'a PodTerm| Matched::find(cluster, term);
         Self {
             cluster,
             pod,
-            spread: constraints.map(|constraint| SpreadState::count(cluster, pod, constraint)).collect(),
-            hard_spread,
-            required: terms.required.iter().map(matched).collect(),
+            hard_spread: SpreadState::count_all(cluster, pod, &hard),
+            soft_spread: SpreadState::count_all(cluster, pod, &soft),
+            required: Required::find(cluster, pod),
             forbidden: terms.forbidden.iter().map(matched).collect(),
             unwelcome: unwelcome(cluster, pod),
         }
-    }
-
-    /// Soft spread constraints only.
-    pub(crate) fn soft_spread(&self) -> &[SpreadState<'a>] {
-        &self.spread[self.hard_spread..]
     }
 
     /// Every filter in Kubernetes' order. The first that refuses tells its reasons; several only for resources.
@@ -154,7 +153,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn check_node(&self, node: &NodeState) -> Option<Reason> {
-        if node.unschedulable && !self.pod.tolerates(&cordoned()) {
+        if node.facts.unschedulable && !self.pod.tolerates(&cordoned()) {
             return Some(Reason::Unschedulable);
         }
         if let Some(taint) = untolerated_taint(self.pod, node) {
@@ -169,7 +168,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn check_resources(&self, node: &NodeState, reasons: &mut Vec<Reason>) {
-        let (asked, has, used) = (&self.pod.resources.requests, &node.allocatable, &node.requested);
+        let (asked, has, used) = (&self.pod.resources.requests, &node.facts.allocatable, &node.requested);
         if used.pods + 1 > has.pods {
             reasons.push(Reason::TooManyPods);
         }
@@ -190,7 +189,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn check_spread(&self, node: &NodeState) -> Option<Reason> {
-        self.spread[..self.hard_spread].iter().find_map(|state| match state.verdict(node) {
+        self.hard_spread.iter().find_map(|state| match state.verdict(node) {
             Verdict::Fits => None,
             Verdict::TooUneven => Some(Reason::Spread),
             Verdict::NoDomain => Some(Reason::SpreadLabel),
@@ -202,23 +201,13 @@ impl<'a> Candidate<'a> {
             node.label(*key)
                 .is_some_and(|value| self.group(*group).is_some_and(|group| group.in_domain(*key, value) > 0))
         };
-        if !self.required_are_near(node) {
+        if !self.required.holds(self.cluster, node) {
             return Some(Reason::Affinity);
         }
         if self.forbidden.iter().any(|term| term.count_near(self.cluster, node) > 0) {
             return Some(Reason::AntiAffinity);
         }
         self.unwelcome.iter().any(near).then_some(Reason::OthersAntiAffinity)
-    }
-
-    /// The first pod of a series that must be near its own kind may go anywhere that has the label.
-    fn required_are_near(&self, node: &NodeState) -> bool {
-        let has_labels = |term: &Matched<'_>| node.label(term.term.topology_key).is_some();
-        if !self.required.iter().all(has_labels) {
-            return false;
-        }
-        let first = self.required.iter().all(|term| term.groups.is_empty() && term.own);
-        first || self.required.iter().all(|term| term.count_near(self.cluster, node) > 0)
     }
 
     fn group(&self, id: GroupId) -> Option<&Group> {
@@ -238,7 +227,7 @@ fn unwelcome(cluster: &Cluster, pod: &PodRequirements) -> Vec<(Symbol, GroupId)>
 
 /// The first taint that keeps pods away and that the pod does not bear.
 pub(crate) fn untolerated_taint<'a>(pod: &PodRequirements, node: &'a NodeState) -> Option<&'a Taint> {
-    node.taints.iter().find(|taint| taint.effect != Effect::PreferNoSchedule && !pod.tolerates(taint))
+    node.facts.taints.iter().find(|taint| taint.effect != Effect::PreferNoSchedule && !pod.tolerates(taint))
 }
 
 /// Node selector and required node affinity.
@@ -255,14 +244,17 @@ fn cordoned() -> Taint {
 // === impl Matched ===
 
 impl<'a> Matched<'a> {
-    pub(crate) fn find(cluster: &Cluster, pod: &PodRequirements, term: &'a PodTerm) -> Self {
-        let identity = |group: &Group| {
-            let namespace = cluster.labels_of_namespace(&group.signature.namespace);
-            term.matches(group.identity(namespace))
+    pub(crate) fn find(cluster: &Cluster, term: &'a PodTerm) -> Self {
+        let means =
+            |group: &Group| term.matches(group.identity(cluster.labels_of_namespace(&group.signature.namespace)));
+        let groups = match term.only_namespaces() {
+            Some(names) => {
+                let groups = names.iter().flat_map(|name| cluster.groups.in_namespace(name));
+                groups.filter(|(_, group)| means(group)).map(|(id, _)| id).collect()
+            }
+            None => cluster.groups.iter().filter(|(_, group)| means(group)).map(|(id, _)| id).collect(),
         };
-        let groups = cluster.groups.iter().filter(|(_, group)| identity(group)).map(|(id, _)| id).collect();
-        let own = term.matches(pod.identity(cluster.labels_of_namespace(&pod.namespace)));
-        Self { term, groups, own }
+        Self { term, groups }
     }
 
     /// How many of the pods share the node's domain.
@@ -271,5 +263,32 @@ impl<'a> Matched<'a> {
         let Some(value) = node.label(key) else { return 0 };
         let groups = self.groups.iter().filter_map(|id| cluster.groups.get(*id));
         groups.map(|group| i64::from(group.in_domain(key, value))).sum()
+    }
+}
+
+// === impl Required ===
+
+impl<'a> Required<'a> {
+    fn find(cluster: &Cluster, pod: &'a PodRequirements) -> Self {
+        let terms = pod.signature.terms.required.as_slice();
+        let mut matched = terms.iter().map(|term| Matched::find(cluster, term)).collect::<Vec<_>>();
+        if let [first, others @ ..] = matched.as_slice() {
+            let mut by_all = first.groups.clone();
+            by_all.retain(|id| others.iter().all(|other| other.groups.contains(id)));
+            matched.iter_mut().for_each(|term| term.groups.clone_from(&by_all));
+        }
+        let identity = pod.identity(cluster.labels_of_namespace(&pod.namespace));
+        let is_first = terms.iter().all(|term| term.matches(identity))
+            && matched.iter().all(|matched| {
+                let groups = matched.groups.iter().filter_map(|id| cluster.groups.get(*id));
+                groups.into_iter().all(|group| !group.is_anywhere(matched.term.topology_key))
+            });
+        Self { terms: matched, is_first }
+    }
+
+    fn holds(&self, cluster: &Cluster, node: &NodeState) -> bool {
+        let has_label = |matched: &Matched<'_>| node.label(matched.term.topology_key).is_some();
+        let is_near = |matched: &Matched<'_>| matched.count_near(cluster, node) > 0;
+        self.terms.iter().all(has_label) && (self.is_first || self.terms.iter().all(is_near))
     }
 }

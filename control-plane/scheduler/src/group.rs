@@ -96,6 +96,11 @@ impl Group {
         self.domains.get(&(key, value)).copied().unwrap_or(0)
     }
 
+    /// Whether any of its pods is on a node with this label.
+    pub(crate) fn is_anywhere(&self, key: Symbol) -> bool {
+        self.domains.keys().any(|(label, _)| *label == key)
+    }
+
     /// The pods as terms see them.
     pub(crate) fn identity<'a>(&'a self, namespace_labels: Option<&'a BTreeMap<String, String>>) -> PodIdentity<'a> {
         PodIdentity { namespace: &self.signature.namespace, namespace_labels, labels: &self.signature.labels }

@@ -15,11 +15,7 @@ pub(crate) struct NodeIndex(pub(crate) u32);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NodeState {
     pub(crate) name: String,
-    /// Sorted by key.
-    labels: Vec<(Symbol, Symbol)>,
-    pub(crate) unschedulable: bool,
-    pub(crate) taints: Vec<Taint>,
-    pub(crate) allocatable: Resources,
+    pub(crate) facts: NodeFacts,
     /// What the node's pods ask for.
     pub(crate) requested: Resources,
     pub(crate) scored_cpu: i64,
@@ -27,6 +23,16 @@ pub(crate) struct NodeState {
     pub(crate) ports: Vec<HostPort>,
     /// How many pods of each group are here.
     groups: Vec<(GroupId, u32)>,
+}
+
+/// What a Node object says of itself, as far as decisions look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeFacts {
+    /// Sorted by key.
+    labels: Vec<(Symbol, Symbol)>,
+    pub(crate) unschedulable: bool,
+    pub(crate) taints: Vec<Taint>,
+    pub(crate) allocatable: Resources,
 }
 
 /// A taint.
@@ -48,28 +54,15 @@ pub(crate) enum Effect {
 // === impl NodeState ===
 
 impl NodeState {
-    /// Takes over what the Node object says; what runs here stays.
-    pub(crate) fn update(&mut self, node: &Node, symbols: &mut Symbols) {
-        self.name = node.metadata.name.clone().unwrap_or_default();
-        let labels = node.metadata.labels.iter().flatten();
-        self.labels = labels.map(|(key, value)| (symbols.intern(key), symbols.intern(value))).collect();
-        self.labels.sort_unstable();
-        let spec = node.spec.as_ref();
-        self.unschedulable = spec.and_then(|spec| spec.unschedulable) == Some(true);
-        let taints = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
-        self.taints = taints.filter_map(Taint::read).collect();
-        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-        self.allocatable = Resources::read(allocatable, symbols);
-    }
-
     /// The value of a label.
     pub(crate) fn label(&self, key: Symbol) -> Option<Symbol> {
-        let index = self.labels.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        Some(self.labels[index].1)
+        let labels = &self.facts.labels;
+        let index = labels.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        Some(labels[index].1)
     }
 
     pub(crate) fn labels(&self) -> &[(Symbol, Symbol)] {
-        &self.labels
+        &self.facts.labels
     }
 
     /// How many pods of a group are here.
@@ -89,6 +82,25 @@ impl NodeState {
             *count = count.saturating_sub(1);
         }
         self.groups.retain(|(_, count)| *count > 0);
+    }
+}
+
+// === impl NodeFacts ===
+
+impl NodeFacts {
+    pub(crate) fn read(node: &Node, symbols: &mut Symbols) -> Self {
+        let labels = node.metadata.labels.iter().flatten();
+        let mut labels = labels.map(|(key, value)| (symbols.intern(key), symbols.intern(value))).collect::<Vec<_>>();
+        labels.sort_unstable();
+        let spec = node.spec.as_ref();
+        let taints = spec.and_then(|spec| spec.taints.as_ref()).into_iter().flatten();
+        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+        Self {
+            labels,
+            unschedulable: spec.and_then(|spec| spec.unschedulable) == Some(true),
+            taints: taints.filter_map(Taint::read).collect(),
+            allocatable: Resources::read(allocatable, symbols),
+        }
     }
 }
 

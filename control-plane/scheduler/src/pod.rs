@@ -127,6 +127,14 @@ impl PodRequirements {
             && self.node_selector == other.node_selector
     }
 
+    /// Whether on a node it is to others as `other` is: the status of a running pod changes often, this does not.
+    pub(crate) fn takes_the_same(&self, other: &Self) -> bool {
+        self.signature == other.signature
+            && self.resources == other.resources
+            && self.host_ports == other.host_ports
+            && self.priority == other.priority
+    }
+
     /// Namespace and name, as in messages.
     pub(crate) fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)

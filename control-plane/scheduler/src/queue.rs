@@ -68,6 +68,10 @@ pub(crate) struct Queue {
     pods: HashMap<String, Waiting>,
     active: BTreeMap<ActiveKey, ()>,
     backing_off: BTreeSet<(Instant, String)>,
+    /// The pods that wait for a change, so that one need not look at all pods to find them.
+    waiting: BTreeSet<String>,
+    /// How many of them wait for other pods to be near or not.
+    waiting_for_pods: usize,
 }
 
 // === impl Queue ===
@@ -80,6 +84,7 @@ impl Queue {
         if let Some(waiting) = self.pods.get_mut(&uid) {
             let before = std::mem::replace(&mut waiting.pod, pod);
             if matches!(waiting.place, Place::Unschedulable { .. }) && !before.asks_the_same(&waiting.pod) {
+                self.leave(&uid);
                 self.activate(&uid);
             }
             return;
@@ -109,6 +114,8 @@ impl Queue {
         let Some(waiting) = self.pods.get_mut(uid) else { return };
         let waits = Waits::of(reasons);
         waiting.place = Place::Unschedulable { waits, from: now, until: now + back_off(waiting.attempts) };
+        self.waiting.insert(uid.to_owned());
+        self.waiting_for_pods += usize::from(waits.near);
     }
 
     /// A pod could not be bound: it is tried again after its back-off.
@@ -121,6 +128,10 @@ impl Queue {
 
     /// Wakes the pods that `change` can help; those that are still backing off do that first.
     pub(crate) fn wake(&mut self, change: Change, now: Instant) {
+        // Pods come all the time.
+        if change == Change::PodCame && self.waiting_for_pods == 0 {
+            return;
+        }
         self.wake_where(now, |waits, _| waits.helped_by(change));
     }
 
@@ -135,11 +146,12 @@ impl Queue {
     }
 
     fn wake_where(&mut self, now: Instant, wanted: impl Fn(Waits, Instant) -> bool) {
-        let woken = self.pods.iter().filter_map(|(uid, waiting)| match waiting.place {
+        let woken = self.waiting.iter().filter_map(|uid| match self.pods.get(uid)?.place {
             Place::Unschedulable { waits, from, until } if wanted(waits, from) => Some((uid.clone(), until)),
             Place::Active | Place::BackingOff { .. } | Place::Unschedulable { .. } | Place::Out => None,
         });
         for (uid, until) in woken.collect::<Vec<_>>() {
+            self.leave(&uid);
             if until <= now {
                 self.activate(&uid);
             } else if let Some(waiting) = self.pods.get_mut(&uid) {
@@ -172,7 +184,11 @@ impl Queue {
             // The priority that it was filed under cannot change: the API refuses that.
             Place::Active => drop(self.active.remove(&waiting.key())),
             Place::BackingOff { until } => drop(self.backing_off.remove(&(until, uid.to_owned()))),
-            Place::Unschedulable { .. } | Place::Out => {}
+            Place::Unschedulable { waits, .. } => {
+                self.waiting.remove(uid);
+                self.waiting_for_pods -= usize::from(waits.near);
+            }
+            Place::Out => {}
         }
     }
 }
@@ -290,7 +306,12 @@ mod tests {
         popped(&mut queue, start);
         queue.failed("b", start);
         queue.remove("b");
+        queue.set(pod("c", 0), start);
+        popped(&mut queue, start);
+        queue.unschedulable("c", &[Reason::Affinity], start);
+        queue.remove("c");
         assert_eq!(popped(&mut queue, start + Duration::from_secs(60)), [""; 0]);
         assert_eq!(queue.next_wake(), None);
+        assert_eq!((queue.waiting.len(), queue.waiting_for_pods), (0, 0));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Resources {
 }
 
 /// What a pod asks for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodResources {
     /// Counted against what a node has.
     pub(crate) requests: Resources,

@@ -170,8 +170,9 @@ impl Scheduler {
         for name in self.nodes.take(&event, |node: &Node| node.metadata.name.clone().unwrap_or_default()) {
             self.cluster.remove_node(&name);
         }
-        if let watcher::Event::Apply(node) | watcher::Event::InitApply(node) = event {
-            self.cluster.set_node(&node);
+        if let watcher::Event::Apply(node) | watcher::Event::InitApply(node) = event
+            && self.cluster.set_node(&node)
+        {
             self.queue.wake(Change::Node, Instant::now());
         }
     }
@@ -205,8 +206,9 @@ impl Scheduler {
         } else if let Some(node) = pod.node_name.clone() {
             self.told.remove(&pod.uid);
             self.queue.remove(&pod.uid);
-            self.cluster.set_pod(pod, &node);
-            self.queue.wake(Change::PodCame, now);
+            if self.cluster.set_pod(pod, &node) {
+                self.queue.wake(Change::PodCame, now);
+            }
         } else if deleting || pod.gated || pod.scheduler_name != self.options.name {
             self.queue.remove(&pod.uid);
         } else if self.cluster.node_of(&pod.uid).is_none() {
@@ -239,6 +241,8 @@ impl Scheduler {
             match decide(&self.cluster, &pod, &mut self.start) {
                 Decision::Node(node) => {
                     self.cluster.set_pod(Arc::clone(&pod), &node);
+                    // The API's word of it will be nothing new, so whoever waits for this pod is woken here.
+                    self.queue.wake(Change::PodCame, Instant::now());
                     self.binder.bind(pod, node);
                 }
                 Decision::Unschedulable(why) => self.leave_waiting(&pod, &why),

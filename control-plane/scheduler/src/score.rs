@@ -2,9 +2,10 @@
 
 use crate::filter::{Candidate, Matched};
 use crate::node::{Effect, NodeState};
+use crate::spread;
 
 /// The best score of one rule.
-const MAXIMUM: i64 = 100;
+pub(crate) const MAXIMUM: i64 = 100;
 
 /// The total of each node, in the order of `nodes`.
 pub(crate) fn scores(candidate: &Candidate<'_>, nodes: &[&NodeState]) -> Vec<i64> {
@@ -18,11 +19,11 @@ pub(crate) fn scores(candidate: &Candidate<'_>, nodes: &[&NodeState]) -> Vec<i64
         };
         add(&mut totals, nodes, 2, raw, higher_is_better);
     }
-    if nodes.iter().any(|node| !node.taints.is_empty()) {
+    if nodes.iter().any(|node| !node.facts.taints.is_empty()) {
         add(&mut totals, nodes, 3, |node| avoided_taints(candidate, node), lower_is_better);
     }
-    if !candidate.soft_spread().is_empty() {
-        add(&mut totals, nodes, 2, |node| crowd(candidate, node), lower_is_better);
+    for (total, score) in totals.iter_mut().zip(spread::scores(&candidate.soft_spread, nodes)) {
+        *total += 2 * score;
     }
     add_preferred_pods(&mut totals, nodes, candidate);
     totals
@@ -32,8 +33,8 @@ pub(crate) fn scores(candidate: &Candidate<'_>, nodes: &[&NodeState]) -> Vec<i64
 fn least_allocated(candidate: &Candidate<'_>, node: &NodeState) -> i64 {
     let pod = &candidate.pod.resources;
     let free = |has: i64, used: i64| if has <= 0 || used > has { 0 } else { (has - used) * MAXIMUM / has };
-    let cpu = free(node.allocatable.cpu, node.scored_cpu + pod.scored_cpu);
-    let memory = free(node.allocatable.memory >> 10, (node.scored_memory + pod.scored_memory) >> 10);
+    let cpu = free(node.facts.allocatable.cpu, node.scored_cpu + pod.scored_cpu);
+    let memory = free(node.facts.allocatable.memory >> 10, (node.scored_memory + pod.scored_memory) >> 10);
     i64::midpoint(cpu, memory)
 }
 
@@ -42,27 +43,22 @@ fn balanced(candidate: &Candidate<'_>, node: &NodeState) -> i64 {
     let asked = &candidate.pod.resources.requests;
     // Thousandths, so that the deviation is an integer.
     let part = |has: i64, used: i64| if has <= 0 { 1000 } else { (used.saturating_mul(1000) / has).min(1000) };
-    let cpu = part(node.allocatable.cpu, node.requested.cpu + asked.cpu);
-    let memory = part(node.allocatable.memory, node.requested.memory.saturating_add(asked.memory));
+    let cpu = part(node.facts.allocatable.cpu, node.requested.cpu + asked.cpu);
+    let memory = part(node.facts.allocatable.memory, node.requested.memory.saturating_add(asked.memory));
     // The standard deviation of two values is half their difference.
     MAXIMUM - (cpu - memory).abs() / 20
 }
 
 fn avoided_taints(candidate: &Candidate<'_>, node: &NodeState) -> i64 {
-    let avoided = node.taints.iter().filter(|taint| taint.effect == Effect::PreferNoSchedule);
+    let avoided = node.facts.taints.iter().filter(|taint| taint.effect == Effect::PreferNoSchedule);
     i64::try_from(avoided.filter(|taint| !candidate.pod.tolerates(taint)).count()).unwrap_or(i64::MAX)
-}
-
-/// Matching pods around the node, over all soft constraints. A node without the label is as bad as the worst.
-fn crowd(candidate: &Candidate<'_>, node: &NodeState) -> i64 {
-    candidate.soft_spread().iter().map(|state| state.crowd(node).unwrap_or(0)).sum()
 }
 
 /// Preferred terms of the pod itself, and those of the pods that are there already.
 fn add_preferred_pods(totals: &mut [i64], nodes: &[&NodeState], candidate: &Candidate<'_>) {
     let (cluster, pod) = (candidate.cluster, candidate.pod);
     let own = pod.signature.terms.preferred.iter();
-    let own = own.map(|(weight, term)| (*weight, Matched::find(cluster, pod, term))).collect::<Vec<_>>();
+    let own = own.map(|(weight, term)| (*weight, Matched::find(cluster, term))).collect::<Vec<_>>();
     let identity = pod.identity(cluster.labels_of_namespace(&pod.namespace));
     let others = cluster.groups.with_terms().flat_map(|(id, group)| {
         let terms = &group.signature.terms;

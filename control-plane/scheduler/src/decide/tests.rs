@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A cluster told as JSON: nodes, and pods that are bound to them.
-struct Scene(Cluster);
+pub(super) struct Scene(pub(super) Cluster);
 
 impl Scene {
-    fn new(nodes: &[Value]) -> Self {
+    pub(super) fn new(nodes: &[Value]) -> Self {
         let mut cluster = Cluster::default();
         for node in nodes {
             cluster.set_node(&serde_json::from_value::<Node>(node.clone()).unwrap());
@@ -21,7 +21,7 @@ impl Scene {
         Self(cluster)
     }
 
-    fn runs(mut self, pod: &Value, node: &str) -> Self {
+    pub(super) fn runs(mut self, pod: &Value, node: &str) -> Self {
         let mut pod = pod.clone();
         let count = self.0.live_nodes().map(|node| node.requested.pods).sum::<i64>();
         pod["metadata"]["uid"] = format!("running-{count}").into();
@@ -30,7 +30,7 @@ impl Scene {
         self
     }
 
-    fn compile(&mut self, pod: &Value) -> PodRequirements {
+    pub(super) fn compile(&mut self, pod: &Value) -> PodRequirements {
         self.0.compile(&serde_json::from_value::<Pod>(pod.clone()).unwrap())
     }
 
@@ -213,6 +213,20 @@ fn pods_go_near_those_they_need_and_away_from_those_they_avoid() {
 }
 
 #[test]
+fn a_pod_is_near_only_what_all_of_its_terms_mean() {
+    let term =
+        |labels: Value| json!({ "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": labels } });
+    let terms = json!([term(json!({ "app": "cache" })), term(json!({ "tier": "back" }))]);
+    let picky =
+        with(pod(json!({})), "/spec/affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution", terms);
+    Scene::new(&[node("a"), node("b")])
+        .runs(&pod(json!({ "app": "cache" })), "a")
+        .runs(&pod(json!({ "tier": "back" })), "a")
+        .runs(&pod(json!({ "app": "cache", "tier": "back" })), "b")
+        .sends(&picky, "b");
+}
+
+#[test]
 fn the_first_of_a_series_that_must_be_near_itself_may_begin_anywhere() {
     let itself = near("podAffinity", "kubernetes.io/hostname", json!({ "matchLabels": { "app": "web" } }));
     Scene::new(&[node("a")]).sends(&itself, "a");
@@ -270,6 +284,29 @@ fn missing_domains_count_as_empty_and_nodes_that_are_ruled_out_do_not_count() {
 }
 
 #[test]
+fn a_node_that_lacks_a_label_counts_for_no_constraint() {
+    let zone = "topology.kubernetes.io/zone";
+    let mut two = spreading("DoNotSchedule", zone);
+    let constraint =
+        json!({ "maxSkew": 5, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {} });
+    two["spec"]["topologySpreadConstraints"].as_array_mut().unwrap().push(constraint);
+    let racked = |name: &str, zone: &str| with(in_zone(name, zone), "/metadata/labels/rack", "r");
+    // The empty zone z3 has no rack: it does not make the others too full.
+    Scene::new(&[racked("a", "z1"), racked("b", "z2"), in_zone("c", "z3")])
+        .runs(&two, "a")
+        .runs(&two, "b")
+        .runs(&two, "a")
+        .sends(&two, "b");
+}
+
+#[test]
+fn a_soft_constraint_prefers_fewer_neighbours_and_nodes_that_have_the_label() {
+    let soft = spreading("ScheduleAnyway", "topology.kubernetes.io/zone");
+    let nodes = [in_zone("a", "z1"), in_zone("b", "z2"), node("nowhere")];
+    Scene::new(&nodes).runs(&soft, "a").runs(&soft, "a").runs(&soft, "b").sends(&soft, "b");
+}
+
+#[test]
 fn controlled_pods_spread_by_default() {
     let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "r", "controller": true }]);
     let web = with(pod(json!({ "app": "web" })), "/metadata/ownerReferences", owner);
@@ -297,6 +334,23 @@ fn a_node_that_changes_its_labels_takes_its_pods_along() {
     scene.0.set_node(&serde_json::from_value::<Node>(in_zone("a", "z2")).unwrap());
     scene.0.set_node(&serde_json::from_value::<Node>(in_zone("b", "z1")).unwrap());
     scene.sends(&hard, "b");
+}
+
+#[test]
+fn what_a_decision_does_not_look_at_is_no_change() {
+    let mut scene = Scene::new(&[node("a")]);
+    let read = |json: Value| serde_json::from_value::<Node>(json).unwrap();
+    let heartbeat = with(node("a"), "/status/conditions", json!([{ "type": "Ready", "status": "True" }]));
+    assert!(!scene.0.set_node(&read(heartbeat)));
+    assert!(scene.0.set_node(&read(with(node("a"), "/metadata/labels/new", "x"))));
+    let mut web = pod(json!({ "app": "web" }));
+    let first = scene.compile(&web);
+    assert!(scene.0.set_pod(first.into(), "a"));
+    web["status"] = json!({ "phase": "Running", "podIP": "10.0.0.1" });
+    let again = scene.compile(&web);
+    assert!(!scene.0.set_pod(again.into(), "a"));
+    let relabelled = scene.compile(&with(web, "/metadata/labels/app", "other"));
+    assert!(scene.0.set_pod(relabelled.into(), "a"));
 }
 
 #[test]

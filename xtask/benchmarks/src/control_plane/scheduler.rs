@@ -41,7 +41,9 @@ fn decisions_per_second(nodes: usize, spec: &Value) -> Result<f64> {
     let (mut start, began) = (0, Instant::now());
     for pod in &pods {
         match decide(&cluster, pod, &mut start) {
-            Decision::Node(node) => cluster.set_pod(Arc::clone(pod), &node),
+            Decision::Node(node) => {
+                cluster.set_pod(Arc::clone(pod), &node);
+            }
             Decision::Unschedulable(why) => bail!("the benchmark's pods must all fit: {why}"),
         }
     }
