@@ -5,8 +5,12 @@ use serde_json::json;
 use crate::Document;
 use crate::columns::{self, Table};
 use crate::defaults;
+use crate::field::Errors;
+use crate::names;
 use crate::strategy::FieldReader;
 use crate::strategy::rules::{FOLLOWS_SPEC, Generation, Rules};
+use crate::validation::metadata::NameRule;
+use crate::validation::{Place, workloads};
 use crate::view::{Edit, View, equivalent};
 
 /// apps/v1 Deployment
@@ -47,6 +51,19 @@ impl Rules for Deployment {
     fn prepare_status_update(new: &mut Document, old: &Document) {
         new.copy_from(old, "metadata.labels");
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        workloads::deployment(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::deployment(new, errors);
+        workloads::fixed_selector(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::deployment_status(new, old, errors);
+    }
 }
 
 // === impl ReplicaSet ===
@@ -60,17 +77,43 @@ impl Rules for ReplicaSet {
     fn default(object: &mut Document) {
         defaults::workloads::replica_set(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        workloads::replica_set(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::replica_set(new, errors);
+        workloads::fixed_selector(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::replica_set_status(new, old, errors);
+    }
 }
 
 // === impl StatefulSet ===
 
 impl Rules for StatefulSet {
+    const NAME: NameRule = names::dns_label;
     const STATUS: bool = true;
     const GENERATION: Generation = FOLLOWS_SPEC;
     const TABLE: Table = columns::workloads::STATEFUL_SET;
 
     fn default(object: &mut Document) {
         defaults::workloads::stateful_set(object);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        workloads::stateful_set(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::stateful_set_update(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::stateful_set_status(new, old, errors);
     }
 }
 
@@ -95,6 +138,19 @@ impl Rules for DaemonSet {
         let changed = !equivalent(new.at("spec.template"), old.at("spec.template"));
         put_template_generation(new, generation.saturating_add(i64::from(changed)));
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        workloads::daemon_set(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::daemon_set(new, errors);
+        workloads::fixed_selector(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::daemon_set_status(new, old, errors);
+    }
 }
 
 fn put_template_generation(set: &mut Document, generation: i64) {
@@ -107,6 +163,14 @@ fn put_template_generation(set: &mut Document, generation: i64) {
 
 impl Rules for ControllerRevision {
     const TABLE: Table = columns::workloads::CONTROLLER_REVISION;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        workloads::controller_revision(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::controller_revision_update(new, old, errors);
+    }
 }
 
 // === impl ReplicationController ===
@@ -119,6 +183,14 @@ impl Rules for ReplicationController {
 
     fn default(object: &mut Document) {
         defaults::workloads::replication_controller(object);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        workloads::replication_controller(object, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        workloads::replica_set_status(new, old, errors);
     }
 }
 

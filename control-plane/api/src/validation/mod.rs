@@ -8,6 +8,7 @@ pub(crate) mod configuration;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod ingress;
+pub(crate) mod int_or_percent;
 pub(crate) mod labels;
 pub(crate) mod metadata;
 pub(crate) mod net;
@@ -20,6 +21,7 @@ pub(crate) mod service;
 pub(crate) mod service_addresses;
 pub(crate) mod storage;
 pub(crate) mod volume_sources;
+pub(crate) mod workloads;
 
 use crate::Document;
 use crate::field::{Errors, FieldError};
