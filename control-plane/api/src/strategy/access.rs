@@ -3,12 +3,13 @@
 use crate::Document;
 use crate::columns::{self, Table};
 use crate::defaults;
-use crate::field::FieldError;
+use crate::field::{Errors, FieldError};
 use crate::kind::Scope;
 use crate::names;
 use crate::strategy::rules::{Rules, keep_only};
 use crate::strategy::{FieldReader, SubresourceUpdate};
 use crate::validation::metadata::{self, NameRule};
+use crate::validation::{Place, rbac};
 use crate::view::{Edit, View};
 
 /// rbac.authorization.k8s.io/v1 Role
@@ -32,6 +33,10 @@ impl Rules for Role {
     const NAME: NameRule = names::path_segment;
     const TABLE: Table = columns::cluster::CREATED;
     const CREATE_ON_UPDATE: bool = true;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        rbac::role(object, Self::SCOPE, errors);
+    }
 }
 
 // === impl ClusterRole ===
@@ -41,6 +46,10 @@ impl Rules for ClusterRole {
     const NAME: NameRule = names::path_segment;
     const TABLE: Table = columns::cluster::CREATED;
     const CREATE_ON_UPDATE: bool = true;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        rbac::role(object, Self::SCOPE, errors);
+    }
 }
 
 // === impl RoleBinding ===
@@ -52,6 +61,14 @@ impl Rules for RoleBinding {
 
     fn default(object: &mut Document) {
         defaults::cluster::role_binding(object);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        rbac::binding(object, Self::SCOPE, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        rbac::binding_update(new, old, Self::SCOPE, errors);
     }
 }
 
@@ -65,6 +82,14 @@ impl Rules for ClusterRoleBinding {
 
     fn default(object: &mut Document) {
         defaults::cluster::role_binding(object);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        rbac::binding(object, Self::SCOPE, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        rbac::binding_update(new, old, Self::SCOPE, errors);
     }
 }
 

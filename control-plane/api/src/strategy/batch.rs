@@ -3,8 +3,10 @@
 use crate::Document;
 use crate::columns::{self, Table};
 use crate::defaults;
+use crate::field::Errors;
 use crate::strategy::FieldReader;
 use crate::strategy::rules::{FOLLOWS_SPEC, Generation, Rules};
+use crate::validation::{Place, disruption};
 use crate::view::{Edit, View};
 
 /// batch/v1 Job
@@ -109,6 +111,14 @@ impl Rules for PodDisruptionBudget {
     const GENERATION: Generation = FOLLOWS_SPEC;
     const TABLE: Table = columns::workloads::POD_DISRUPTION_BUDGET;
     const UNCONDITIONAL_UPDATE: bool = false;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        disruption::budget(object, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        disruption::status(new, errors);
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use serde_json::json;
 use crate::Document;
 use crate::columns::{self, Table};
 use crate::defaults;
+use crate::field::Errors;
 use crate::kind::Scope;
 use crate::strategy::rules::Rules;
+use crate::validation::{Place, storage, storage_classes};
 use crate::view::{Edit, View};
 
 /// core/v1 `PersistentVolume`
@@ -47,6 +49,14 @@ impl Rules for PersistentVolume {
     fn prepare_create(volume: &mut Document) {
         volume.put("status.phase", "Pending");
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage::persistent_volume(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage::persistent_volume_update(new, old, errors);
+    }
 }
 
 // === impl PersistentVolumeClaim ===
@@ -62,6 +72,14 @@ impl Rules for PersistentVolumeClaim {
     fn prepare_create(claim: &mut Document) {
         claim.put("status.phase", "Pending");
         mirror_data_source(claim);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage::claim_spec(&object.child("spec"), errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage::claim_update(new, old, errors);
     }
 }
 
@@ -89,6 +107,14 @@ impl Rules for StorageClass {
     fn default(object: &mut Document) {
         defaults::storage::storage_class(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage_classes::storage_class(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage_classes::storage_class_update(new, old, errors);
+    }
 }
 
 // === impl VolumeAttributesClass ===
@@ -96,6 +122,14 @@ impl Rules for StorageClass {
 impl Rules for VolumeAttributesClass {
     const SCOPE: Scope = Scope::Cluster;
     const TABLE: Table = columns::storage::VOLUME_ATTRIBUTES_CLASS;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage_classes::attributes_class(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage_classes::attributes_class_update(new, old, errors);
+    }
 }
 
 // === impl VolumeAttachment ===
@@ -105,6 +139,18 @@ impl Rules for VolumeAttachment {
     const STATUS: bool = true;
     const TABLE: Table = columns::storage::VOLUME_ATTACHMENT;
     const UNCONDITIONAL_UPDATE: bool = false;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage_classes::attachment(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage_classes::attachment_update(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        storage_classes::attachment_status(new, errors);
+    }
 }
 
 // === impl CsiDriver ===
@@ -117,6 +163,14 @@ impl Rules for CsiDriver {
     fn default(object: &mut Document) {
         defaults::storage::csi_driver(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage_classes::csi_driver(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage_classes::csi_driver_update(new, old, errors);
+    }
 }
 
 // === impl CsiNode ===
@@ -125,6 +179,14 @@ impl Rules for CsiNode {
     const SCOPE: Scope = Scope::Cluster;
     const TABLE: Table = columns::storage::CSI_NODE;
     const UNCONDITIONAL_UPDATE: bool = false;
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage_classes::csi_node(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage_classes::csi_node_update(new, old, errors);
+    }
 }
 
 // === impl CsiStorageCapacity ===
@@ -135,6 +197,14 @@ impl Rules for CsiStorageCapacity {
 
     fn default(object: &mut Document) {
         defaults::storage::csi_storage_capacity(object);
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        storage_classes::storage_capacity(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        storage_classes::storage_capacity_update(new, old, errors);
     }
 }
 

@@ -5,6 +5,7 @@
 pub(crate) mod classes;
 pub(crate) mod cluster;
 pub(crate) mod configuration;
+pub(crate) mod disruption;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod ingress;
@@ -16,10 +17,12 @@ pub(crate) mod network_policy;
 pub(crate) mod place;
 pub(crate) mod pod;
 pub(crate) mod quota;
+pub(crate) mod rbac;
 pub(crate) mod resources;
 pub(crate) mod service;
 pub(crate) mod service_addresses;
 pub(crate) mod storage;
+pub(crate) mod storage_classes;
 pub(crate) mod volume_sources;
 pub(crate) mod workloads;
 

@@ -65,6 +65,22 @@ pub(crate) fn persistent_volume(volume: &Place<'_>, errors: &mut Errors) {
     }
 }
 
+/// A volume that an attachment describes instead of naming one.
+pub(crate) fn inline_volume(spec: &Place<'_>, errors: &mut Errors) {
+    let modes = spec.child("accessModes");
+    if modes.len() == 0 {
+        errors.required(&modes, "");
+    }
+    access_modes(&modes, errors);
+    for name in ["persistentVolumeReclaimPolicy", "storageClassName", "volumeMode", "nodeAffinity"] {
+        let place = spec.child(name);
+        if !crate::view::is_empty(place.value()) {
+            errors.forbidden(&place, "may not be specified in the context of inline volumes");
+        }
+    }
+    source(spec, errors);
+}
+
 fn source(spec: &Place<'_>, errors: &mut Errors) {
     let mut given = 0;
     for name in SOURCES.into_iter().filter(|name| spec.value().has(name)) {
@@ -240,5 +256,105 @@ fn data_source(source: &Place<'_>, errors: &mut Errors) {
     let namespace = source.child("namespace");
     if !namespace.text().is_empty() {
         errors.reasons(&namespace, names::dns_label(namespace.text()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Document;
+    use crate::validation::tests::{refusals_of_spec, refusals_of_update};
+    use crate::view::Edit;
+
+    fn with(mut spec: Document, fields: &Document) -> Document {
+        for (path, value) in fields.as_object().unwrap() {
+            spec.put(path, value.clone());
+        }
+        spec
+    }
+
+    fn volume(fields: &Document) -> Document {
+        let spec =
+            json!({"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/x"}});
+        with(spec, fields)
+    }
+
+    fn claim(fields: &Document) -> Document {
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+        with(spec, fields)
+    }
+
+    #[test]
+    fn volumes_are_refused_in_kubernetes_words() {
+        let table = [
+            (json!({}), ""),
+            (json!({"accessModes": []}), "spec.accessModes: Required value"),
+            (
+                json!({"accessModes": ["Write"]}),
+                "spec.accessModes: Unsupported value: \"Write\": supported values: \"ReadOnlyMany\", \
+                 \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
+            ),
+            (json!({"hostPath": null}), "spec: Required value: must specify a volume type"),
+            (
+                json!({"nfs": {"server": "a", "path": "/b"}}),
+                "spec.nfs: Forbidden: may not specify more than 1 volume type",
+            ),
+            (
+                json!({"capacity": {"storage": "0"}}),
+                "spec.capacity[storage]: Invalid value: \"0\": must be greater than zero",
+            ),
+            (
+                json!({"hostPath": {"path": "/"}, "persistentVolumeReclaimPolicy": "Recycle"}),
+                "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'",
+            ),
+        ];
+        for (fields, expected) in table {
+            assert_eq!(refusals_of_spec("", "PersistentVolume", &volume(&fields)), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn the_source_of_a_volume_stays() {
+        let old = json!({"spec": volume(&json!({}))});
+        let new = json!({"spec": volume(&json!({"hostPath": {"path": "/y"}}))});
+        assert!(refusals_of_update("", "PersistentVolume", &old, &new).starts_with(
+            "spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation\n"
+        ));
+    }
+
+    #[test]
+    fn claims_are_refused_in_kubernetes_words() {
+        let table = [
+            (json!({}), ""),
+            (json!({"accessModes": []}), "spec.accessModes: Required value: at least 1 access mode is required"),
+            (json!({"resources": {}}), "spec.resources[storage]: Required value"),
+            (
+                json!({"volumeMode": "Tape"}),
+                "spec.volumeMode: Unsupported value: \"Tape\": supported values: \"Block\", \"Filesystem\"",
+            ),
+        ];
+        for (fields, expected) in table {
+            assert_eq!(refusals_of_spec("", "PersistentVolumeClaim", &claim(&fields)), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_bound_claim_grows_but_does_not_shrink() {
+        let of = |size: &str| {
+            let spec = claim(&json!({"resources.requests.storage": size, "storageClassName": "a", "volumeName": "v"}));
+            json!({"spec": spec, "status": {"phase": "Bound", "capacity": {"storage": "2Gi"}}})
+        };
+        assert_eq!(refusals_of_update("", "PersistentVolumeClaim", &of("2Gi"), &of("3Gi")), "");
+        assert_eq!(
+            refusals_of_update("", "PersistentVolumeClaim", &of("2Gi"), &of("1Gi")),
+            "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"
+        );
+        let mut other = of("2Gi");
+        other.put("spec.accessModes", json!(["ReadOnlyMany"]));
+        assert!(refusals_of_update("", "PersistentVolumeClaim", &of("2Gi"), &other).starts_with(
+            "spec: Forbidden: spec is immutable after creation except resources.requests and \
+             volumeAttributesClassName for bound claims\n"
+        ));
     }
 }
