@@ -16,6 +16,7 @@
 //! ```
 
 mod cidr;
+mod daemon_set;
 mod deployment;
 mod endpoints;
 mod garbage;

@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::runtime::manager::Manager;
-use crate::{deployment, endpoints, garbage, load_balancer, namespace, node, replica_set, service_account};
+use crate::{daemon_set, deployment, endpoints, garbage, load_balancer, namespace, node, replica_set, service_account};
 
 /// One controller.
 pub(crate) struct Registration {
@@ -30,6 +30,11 @@ pub(crate) const ALL: &[Registration] = &[
         name: "replicationcontroller-controller",
         aliases: &["replicationcontroller"],
         register: |manager, _, name| replica_set::register_replication_controllers(manager, name),
+    },
+    Registration {
+        name: "daemonset-controller",
+        aliases: &["daemonset"],
+        register: |manager, _, name| daemon_set::register(manager, name),
     },
     Registration {
         name: "endpoints-controller",

@@ -1,14 +1,13 @@
-//! A cluster in one process: the real API server over a store in memory, the controllers under test, simulated nodes,
-//! and a scheduler that takes the next node.
+//! A cluster in one process: the real API server over a store in memory, the controllers under test, and somebody who
+//! reports pods as running.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -17,23 +16,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sheave_apiserver::{ApiServer, Identity, store_options};
-use sheave_controllers::runtime::clock::Clock;
 use sheave_controllers::{CancellationToken, Options};
 use sheave_store::Store;
-use simulated_nodes::{NodeTemplate, SimulatedNodes};
 use tokio::task::JoinHandle;
 
 /// How long a condition may take before a test gives up. Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running cluster; everything ends when it is dropped.
 pub(crate) struct Cluster {
     pub(crate) client: Client,
-    pub(crate) clock: Clock,
-    pub(crate) nodes: SimulatedNodes,
     server: ApiServer,
     stop: CancellationToken,
-    scheduler: JoinHandle<()>,
+    kubelet: JoinHandle<()>,
     controllers: Option<JoinHandle<()>>,
     options: Options,
 }
@@ -52,22 +47,15 @@ impl<K> Kind for K where
 // === impl Cluster ===
 
 impl Cluster {
-    /// Two nodes, and the controllers that `controllers` selects as `--controllers` does.
+    /// The controllers that `controllers` selects as `--controllers` does.
     pub(crate) async fn start(controllers: &str) -> Self {
-        let nodes = (1..=2).map(|number| NodeTemplate::new(format!("node-{number}")));
-        Self::start_with(nodes, Options { controllers: controllers.parse().unwrap(), ..Options::default() }).await
-    }
-
-    /// These nodes, and controllers with these options.
-    pub(crate) async fn start_with(nodes: impl IntoIterator<Item = NodeTemplate>, options: Options) -> Self {
+        let options = Options { controllers: controllers.parse().unwrap(), ..Options::default() };
         let store = Store::in_memory(store_options()).expect("a store in memory opens");
         let server = ApiServer::start(Arc::new(store), sheave_apiserver::Options::default()).await;
         let server = server.expect("the bootstrap objects are made");
         let client = server.client(Identity::admin());
         let mut cluster = Self {
-            nodes: SimulatedNodes::start(client.clone(), nodes).await,
-            scheduler: tokio::spawn(bind_round_robin(client.clone())),
-            clock: options.clock.clone(),
+            kubelet: tokio::spawn(report_ready(client.clone())),
             client,
             server,
             stop: CancellationToken::new(),
@@ -91,14 +79,6 @@ impl Cluster {
         if let Some(controllers) = self.controllers.take() {
             controllers.abort();
             let _ = controllers.await;
-        }
-    }
-
-    /// Asks the controllers to end, and waits for it.
-    pub(crate) async fn stop_controllers(&mut self) {
-        self.stop.cancel();
-        if let Some(controllers) = self.controllers.take() {
-            controllers.await.expect("the controllers end in order");
         }
     }
 
@@ -186,7 +166,7 @@ impl Cluster {
                 }
                 last = Some(object);
             }
-            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}; {name} is {last:#?}");
+            assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}; {name} is {}", json!(last));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -227,7 +207,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop.cancel();
-        self.scheduler.abort();
+        self.kubelet.abort();
         if let Some(controllers) = self.controllers.take() {
             controllers.abort();
         }
@@ -246,47 +226,21 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Binds each new pod to the next node, or to the one that its node affinity names.
-async fn bind_round_robin(client: Client) {
+/// Reports every pod that is not reported yet as running and ready, whether it has a node or not: what is tested here
+/// is who makes and removes pods, not where they run.
+async fn report_ready(client: Client) {
     let pods = Api::<Pod>::all(client.clone());
     let mut events = pin!(watcher(pods, watcher::Config::default()).default_backoff().applied_objects());
-    let mut next = 0;
     while let Some(event) = events.next().await {
         let Ok(pod) = event else { continue };
-        if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_none()) && pod.metadata.deletion_timestamp.is_none() {
-            let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await;
-            let names: Vec<_> = nodes.into_iter().flatten().filter_map(|node| node.metadata.name).collect();
-            if let Some(node) = required_node(&pod).or_else(|| names.get(next % names.len().max(1)).cloned()) {
-                next += 1;
-                bind(&client, &pod, &node).await;
-            }
+        if phase(&pod) == "Pending" && pod.metadata.deletion_timestamp.is_none() {
+            let (namespace, name) = (pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default());
+            let now = k8s_openapi::jiff::Timestamp::now().to_string();
+            let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": now});
+            let status = json!({"status": {"phase": "Running", "conditions": [ready]}});
+            let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
+            // A pod that has gone meanwhile needs no status.
+            let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(status)).await;
         }
     }
-}
-
-async fn bind(client: &Client, pod: &Pod, node: &str) {
-    let (namespace, name) = (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone());
-    let name = name.unwrap_or_default();
-    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": {"kind": "Node", "name": node}});
-    let body = serde_json::to_vec(&binding).expect("a Binding");
-    let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
-    // A pod that has gone meanwhile needs no node.
-    let _: Result<Value, _> = pods.create_subresource("binding", &name, &PostParams::default(), &body_of(body)).await;
-}
-
-fn body_of(bytes: Vec<u8>) -> Value {
-    serde_json::from_slice(&bytes).expect("JSON")
-}
-
-fn required_node(pod: &Pod) -> Option<String> {
-    let affinity = pod.spec.as_ref()?.affinity.as_ref()?.node_affinity.as_ref()?;
-    let terms = &affinity.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
-    let field =
-        terms.iter().flat_map(|term| term.match_fields.iter().flatten()).find(|field| field.key == "metadata.name");
-    field?.values.as_ref()?.first().cloned()
-}
-
-/// Labels as a map, for comparing.
-pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }

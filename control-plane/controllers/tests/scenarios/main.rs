@@ -3,4 +3,6 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says why and stops")]
 
 mod cluster;
+mod daemon_sets;
+mod deployments;
 mod replica_sets;

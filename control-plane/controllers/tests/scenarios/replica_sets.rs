@@ -146,7 +146,7 @@ async fn a_set_whose_pods_are_refused_says_so_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_that_is_deleted_with_its_pods_kept_leaves_orphans_to_the_next_one() {
-    let cluster = Cluster::start("replicaset-controller").await;
+    let cluster = Cluster::start("replicaset-controller,garbage-collector-controller").await;
     cluster.create::<ReplicaSet>(set(2)).await;
     let pods = cluster.pods("app", "web", 2).await;
     let orphan =
