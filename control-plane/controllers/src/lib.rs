@@ -20,6 +20,7 @@ mod daemon_set;
 mod deployment;
 mod endpoints;
 mod garbage;
+mod job;
 mod load_balancer;
 mod namespace;
 mod node;

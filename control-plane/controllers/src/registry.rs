@@ -2,7 +2,9 @@
 
 use crate::options::Options;
 use crate::runtime::manager::Manager;
-use crate::{daemon_set, deployment, endpoints, garbage, load_balancer, namespace, node, replica_set, service_account};
+use crate::{
+    daemon_set, deployment, endpoints, garbage, job, load_balancer, namespace, node, replica_set, service_account,
+};
 
 /// One controller.
 pub(crate) struct Registration {
@@ -35,6 +37,11 @@ pub(crate) const ALL: &[Registration] = &[
         name: "daemonset-controller",
         aliases: &["daemonset"],
         register: |manager, _, name| daemon_set::register(manager, name),
+    },
+    Registration {
+        name: "job-controller",
+        aliases: &["job"],
+        register: |manager, _, name| job::register(manager, name),
     },
     Registration {
         name: "endpoints-controller",

@@ -5,4 +5,5 @@
 mod cluster;
 mod daemon_sets;
 mod deployments;
+mod jobs;
 mod replica_sets;
