@@ -13,6 +13,7 @@
 //! Objects are documents: JSON from the wire to the store, served back without being encoded again.
 
 mod admission;
+mod alloc;
 mod authn;
 mod authz;
 mod body;

@@ -11,7 +11,8 @@ use crate::authn::TokenKeys;
 /// Settings of an API server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where other machines reach this server: the endpoint of the `kubernetes` Service.
+    /// Where other machines reach this server: the endpoint of the `kubernetes` Service, which has none while this is a
+    /// loopback address.
     pub advertise: SocketAddr,
     /// The ranges of cluster IPs; the first one is the primary family. One or two, of different families.
     pub service_cidrs: Vec<IpNetwork>,

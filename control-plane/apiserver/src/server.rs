@@ -15,9 +15,11 @@ use sheave_api::discovery::Discovery;
 use sheave_api::kind::Kind;
 use sheave_api::openapi::OpenApi;
 use sheave_api::registry::Registry;
+use sheave_api::view::View as _;
 use sheave_store::{Operation, Revision, Store};
 use tokio_util::sync::CancellationToken;
 
+use crate::alloc;
 use crate::authn::{Authenticator, Identity, TokenKeys};
 use crate::authz::Authorizer;
 use crate::body::{BoxError, ResponseBody};
@@ -79,7 +81,8 @@ impl ApiServer {
             None => Arc::new(TokenKeys::generate()?.0),
         };
         let server = Self::new(store, options, keys);
-        bootstrap::bootstrap(&server).await?;
+        alloc::repair(&server.inner.store).await?;
+        bootstrap::bootstrap(&server, &server.inner.options).await?;
         server.inner.readiness.set_started();
         Ok(server)
     }
@@ -196,13 +199,27 @@ impl Inner {
         old: Option<&Document>,
         dry_run: bool,
     ) -> Result<Vec<Operation>, StatusError> {
-        let _ = (call, object, old, dry_run);
-        Ok(Vec::new())
+        if !is_service(&call.stored_kind) {
+            return Ok(Vec::new());
+        }
+        let operations = alloc::reserve(&self.store, &self.options, object, old)
+            .map_err(|errors| StatusError::invalid(&call.kind, object.text("metadata.name"), &errors))?;
+        Ok(if dry_run { Vec::new() } else { operations })
+    }
+
+    /// Completes an update with what the object has reserved and the client left out.
+    pub(crate) fn carry_over(&self, call: &Call, object: &mut Document, old: &Document) {
+        if is_service(&call.stored_kind) {
+            alloc::carry_over(object, old);
+        }
     }
 
     /// The operations that give back what a removed object had reserved.
     pub(crate) fn released(&self, call: &Call, object: &Document) -> Vec<Operation> {
-        let _ = (call, object);
-        Vec::new()
+        if is_service(&call.stored_kind) { alloc::released(object) } else { Vec::new() }
     }
+}
+
+fn is_service(kind: &Kind) -> bool {
+    kind.gvk.group.is_empty() && kind.gvk.kind == "Service"
 }

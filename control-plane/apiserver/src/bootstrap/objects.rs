@@ -3,28 +3,30 @@
 use serde_json::json;
 use sheave_api::Document;
 
-use super::{Wanted, roles};
+use super::{Mode, Wanted, kubernetes_service, roles};
+use crate::options::Options;
 
 /// The namespaces that Kubernetes itself uses.
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// The objects in groups, each of which needs the one before.
-pub(super) fn groups() -> Vec<Vec<Wanted>> {
+pub(super) fn groups(options: &Options) -> Vec<Vec<Wanted>> {
     let namespaces = NAMESPACES.iter().map(|name| namespace(name));
     let first = namespaces.chain(priority_classes()).chain(roles::wanted());
-    let second = NAMESPACES.iter().map(|name| default_account(name));
+    let accounts = NAMESPACES.iter().map(|name| default_account(name));
+    let second = accounts.chain(kubernetes_service::wanted(options));
     vec![first.collect(), second.collect()]
 }
 
 fn namespace(name: &str) -> Wanted {
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    Wanted { collection: "/api/v1/namespaces".to_owned(), object }
+    Wanted { collection: "/api/v1/namespaces".to_owned(), object, mode: Mode::Create }
 }
 
 fn default_account(namespace: &str) -> Wanted {
     let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
     let collection = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
-    Wanted { collection, object }
+    Wanted { collection, object, mode: Mode::Create }
 }
 
 fn priority_classes() -> impl Iterator<Item = Wanted> {
@@ -36,6 +38,7 @@ fn priority_classes() -> impl Iterator<Item = Wanted> {
     .map(|(name, value, description)| Wanted {
         collection: "/apis/scheduling.k8s.io/v1/priorityclasses".to_owned(),
         object: priority_class(name, value, description),
+        mode: Mode::Create,
     })
 }
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use sheave_api::Document;
 
-use super::Wanted;
 use super::rules::{BOTH, READ, named, paths, rule};
 use super::user_roles;
+use super::{Mode, Wanted};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const HEALTH: &str = "/healthz /livez /readyz /version /version/";
@@ -17,10 +17,15 @@ const ISSUER: &str =
 /// Every role and binding.
 pub(super) fn wanted() -> Vec<Wanted> {
     let roles = user_roles::roles().into_iter().chain(system_roles());
-    let roles = roles.map(|object| Wanted { collection: format!("/apis/{RBAC}/v1/clusterroles"), object });
+    let roles =
+        roles.map(|object| Wanted { collection: format!("/apis/{RBAC}/v1/clusterroles"), object, mode: Mode::Create });
     let bindings = bindings();
     let bindings = bindings.into_iter();
-    let bindings = bindings.map(|object| Wanted { collection: format!("/apis/{RBAC}/v1/clusterrolebindings"), object });
+    let bindings = bindings.map(|object| Wanted {
+        collection: format!("/apis/{RBAC}/v1/clusterrolebindings"),
+        object,
+        mode: Mode::Create,
+    });
     roles.chain(bindings).collect()
 }
 

@@ -69,6 +69,7 @@ async fn try_modify(
     let old = decode(entry).map_err(Refused::Failed)?;
     let mut new = wanted(call, &old, change).map_err(Refused::Failed)?;
     keep(&mut new, &old);
+    call.server.carry_over(call, &mut new, &old);
     (call.stored_kind.strategy.default)(&mut new);
     if !options.is_apply {
         new = ownership::track(call, part, new, Some(&old), options);

@@ -1,4 +1,5 @@
 //! The API server as its clients see it, in process: kube-rs for what it can say, raw requests for the wire.
 
 mod objects;
+mod services;
 mod support;

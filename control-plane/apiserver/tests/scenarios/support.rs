@@ -12,7 +12,9 @@ use sheave_store::Store;
 /// A server over an empty store in memory, with its bootstrap objects.
 pub(crate) async fn server() -> ApiServer {
     let store = Store::in_memory(store_options()).expect("a store in memory opens");
-    ApiServer::start(Arc::new(store), Options::default()).await.expect("the bootstrap objects are made")
+    let advertise = "192.0.2.1:6443".parse().expect("an address");
+    let options = Options { advertise, ..Options::default() };
+    ApiServer::start(Arc::new(store), options).await.expect("the bootstrap objects are made")
 }
 
 /// A client that may do everything.
