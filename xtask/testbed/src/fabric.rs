@@ -129,12 +129,13 @@ impl Fabric {
         let offload = wiring.profile.offload();
         offload.set(&self.network, &port)?;
         offload.set(&network, Host::UPLINK)?;
-        Ok(network.links(async |links| {
+        network.links(async |links| {
             links.set_up(Host::UPLINK).await?;
             let uplink = links.index(Host::UPLINK).await?;
             links.add_address(uplink, with_prefix(addresses.ipv4.into(), 24)).await?;
             links.add_address(uplink, with_prefix(addresses.ipv6.into(), 64)).await
-        })?)
+        })?;
+        Ok(self.network.links(async |links| links.wait_until_active(&port).await)?)
     }
 
     /// Removes a host's veth pair, as if its cable were pulled. One that is gone is no error.
@@ -200,7 +201,7 @@ pub(crate) fn attach_pod(
         }
         Ok(())
     })?;
-    Ok(pod_network.links(async |links| {
+    pod_network.links(async |links| {
         links.set_up(Host::UPLINK).await?;
         let uplink = links.index(Host::UPLINK).await?;
         for (address, gateway) in pod_routes(addresses) {
@@ -211,7 +212,8 @@ pub(crate) fn attach_pod(
             links.add_route(with_prefix(everywhere, 0), NextHop::Gateway(gateway, uplink)).await?;
         }
         Ok(())
-    })?)
+    })?;
+    Ok(node.links(async |links| links.wait_until_active(node_interface).await)?)
 }
 
 /// Routes from a node to the plain pods of other nodes.

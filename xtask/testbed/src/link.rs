@@ -3,15 +3,21 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
 
 use ipnetwork::IpNetwork;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
-use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::link::{
+    BridgePortState, InfoBridgePort, InfoData, InfoPortData, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, State,
+};
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::packet_route::route::RouteScope;
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use crate::namespace::{NamespaceError, NetworkNamespace};
+
+/// How long the kernel gets to activate a link on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Largest packet of a link in bytes, Ethernet header not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +78,14 @@ pub enum LinkError {
         #[source]
         source: rtnetlink::Error,
     },
+    /// An interface that was set up does not send.
+    #[error("{name} in {namespace} is up and yet sends nothing after {} seconds; is its peer up?", PATIENCE.as_secs())]
+    NotActive {
+        /// Its name.
+        name: String,
+        /// The namespace.
+        namespace: String,
+    },
     /// There is no such interface.
     #[error("no interface {name} in {namespace}")]
     NoSuchLink {
@@ -80,6 +94,20 @@ pub enum LinkError {
         /// The namespace.
         namespace: String,
     },
+}
+
+/// Whether an interface's carrier is there and acted upon, and a bridge whose port it is forwards for it.
+fn is_active(link: &LinkMessage) -> bool {
+    link.attributes.iter().all(|attribute| match attribute {
+        LinkAttribute::OperState(state) => *state == State::Up,
+        LinkAttribute::LinkInfo(infos) => infos.iter().all(|info| match info {
+            LinkInfo::PortData(InfoPortData::BridgePort(port)) => {
+                port.contains(&InfoBridgePort::State(BridgePortState::Forwarding))
+            }
+            _ => true,
+        }),
+        _ => true,
+    })
 }
 
 // === impl Mtu ===
@@ -99,7 +127,7 @@ impl NetworkNamespace {
     ) -> Result<T, LinkError> {
         let open = |source| LinkError::Open { namespace: self.name().to_owned(), source };
         self.run(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(open)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(open)?;
             runtime.block_on(async {
                 let (connection, handle, _) = rtnetlink::new_connection().map_err(open)?;
                 tokio::spawn(connection);
@@ -164,6 +192,21 @@ impl Links {
     pub async fn set_up(&self, name: &str) -> Result<(), LinkError> {
         let message = LinkUnspec::new_with_name(name).up().build();
         self.check(format!("set {name} up"), self.handle.link().set(message).execute().await)
+    }
+
+    /// Waits until an interface that was set up sends and, as the port of a bridge, is forwarded for.
+    ///
+    /// The kernel activates the end of a veth pair that was set up first only later, on a queue of its own: what is
+    /// sent before is dropped without a word.
+    pub async fn wait_until_active(&self, name: &str) -> Result<(), LinkError> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_active(&self.link(name).await?) {
+            if Instant::now() > deadline {
+                return Err(LinkError::NotActive { name: name.to_owned(), namespace: self.namespace.clone() });
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Changes the largest packet of an interface.
