@@ -86,7 +86,7 @@ fn summarize(pod: &Document) -> Summary {
 fn summarize_init_containers(pod: &Document, summary: &mut Summary) -> bool {
     let specs = pod.list("spec.initContainers");
     for (index, status) in pod.list("status.initContainerStatuses").iter().enumerate() {
-        summary.restarts += status.int("restartCount").unwrap_or_default();
+        summary.count_restarts(status);
         summary.note_restart(status);
         let sidecar = specs.iter().any(|spec| spec.text("name") == status.text("name") && is_sidecar(spec));
         let terminated = status.at("state.terminated");
@@ -116,13 +116,13 @@ fn summarize_containers(pod: &Document, summary: &mut Summary) {
     let specs = pod.list("spec.initContainers");
     for status in pod.list("status.initContainerStatuses") {
         if specs.iter().any(|spec| spec.text("name") == status.text("name") && is_sidecar(spec)) {
-            summary.restarts += status.int("restartCount").unwrap_or_default();
+            summary.count_restarts(status);
             summary.note_restart(status);
         }
     }
     let mut running = false;
     for status in pod.list("status.containerStatuses").iter().rev() {
-        summary.restarts += status.int("restartCount").unwrap_or_default();
+        summary.count_restarts(status);
         summary.note_restart(status);
         let terminated = status.at("state.terminated");
         match status.text("state.waiting.reason") {
@@ -180,6 +180,11 @@ fn readiness_gates(pod: &Document) -> String {
 // === impl Summary ===
 
 impl Summary {
+    /// Adds up restarts; a status that claims too many counts as the most that there can be.
+    fn count_restarts(&mut self, status: &Document) {
+        self.restarts = self.restarts.saturating_add(status.int("restartCount").unwrap_or_default());
+    }
+
     /// Takes note of when the container last ended before it was restarted.
     fn note_restart(&mut self, status: &Document) {
         let finished = time::parse(status.text("lastState.terminated.finishedAt"));

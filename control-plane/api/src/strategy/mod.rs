@@ -7,6 +7,8 @@ mod event;
 mod network;
 mod pod;
 mod pod_subresources;
+#[cfg(test)]
+mod robustness;
 mod rules;
 mod service;
 mod storage;
