@@ -30,6 +30,7 @@ mod registry;
 mod replica_set;
 pub mod runtime;
 mod service_account;
+mod stateful_set;
 
 use kube::Client;
 pub use tokio_util::sync::CancellationToken;

@@ -4,6 +4,7 @@ use crate::options::Options;
 use crate::runtime::manager::Manager;
 use crate::{
     daemon_set, deployment, endpoints, garbage, job, load_balancer, namespace, node, replica_set, service_account,
+    stateful_set,
 };
 
 /// One controller.
@@ -42,6 +43,11 @@ pub(crate) const ALL: &[Registration] = &[
         name: "job-controller",
         aliases: &["job"],
         register: |manager, _, name| job::register(manager, name),
+    },
+    Registration {
+        name: "statefulset-controller",
+        aliases: &["statefulset"],
+        register: |manager, _, name| stateful_set::register(manager, name),
     },
     Registration {
         name: "endpoints-controller",

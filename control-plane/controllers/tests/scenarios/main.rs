@@ -7,3 +7,4 @@ mod daemon_sets;
 mod deployments;
 mod jobs;
 mod replica_sets;
+mod stateful_sets;
