@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
@@ -18,6 +19,9 @@ use crate::kubeconfig::kubeconfig;
 use crate::listen::{self, Listen};
 use crate::pki::{Authority, ServerNames};
 use crate::tls::Acceptor;
+
+/// How long a store that somebody else has open is waited for.
+const IN_USE: Duration = Duration::from_secs(3);
 
 /// How a server is started.
 #[derive(Clone, Debug)]
@@ -87,8 +91,7 @@ impl Server {
 
         let authority = Authority::load_or_create(&pki)?;
         let path = data.join("store.redb");
-        let store = Store::open(&path, sheave_apiserver::store_options());
-        let store = Arc::new(store.with_context(|| format!("cannot open the store {}", path.display()))?);
+        let store = Arc::new(open_store(&path).await?);
         let token_keys = Some(Arc::new(token_keys(&pki)?));
         let mut api_options = sheave_apiserver::Options { advertise, token_keys, ..Default::default() };
         if !options.service_cidrs.is_empty() {
@@ -162,6 +165,20 @@ fn spawn_writers(api: &ApiServer, options: &Options, shutdown: &CancellationToke
         writing.spawn(sheave_scheduler::run(client, sheave_scheduler::Options::default(), shutdown.clone()));
     }
     writing
+}
+
+/// Opens the store. The one before it may still be ending, and a child that a thread of this process is starting holds
+/// every descriptor for a moment, so a store that is in use is tried again for a while.
+async fn open_store(path: &Path) -> Result<Store> {
+    let began = Instant::now();
+    loop {
+        match Store::open(path, sheave_apiserver::store_options()) {
+            Err(sheave_store::OpenError::InUse { .. }) if began.elapsed() < IN_USE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened.with_context(|| format!("cannot open the store {}", path.display())),
+        }
+    }
 }
 
 /// The keys of service-account tokens, made when they are not there.
