@@ -146,9 +146,9 @@ impl ListOptions {
             )),
         }
         if watch {
-            self.check_watch(&mut errors)
+            self.check_watch(&mut errors);
         } else {
-            self.check_list(&mut errors)
+            self.check_list(&mut errors);
         }
         if errors.is_empty() { Ok(self) } else { Err(invalid_options("ListOptions", &errors)) }
     }

@@ -8,6 +8,8 @@
 //! values      = [ VALUE ] { "," [ VALUE ] }
 //! ```
 
+// Long because the grammar, its errors and its matching are one subject.
+
 use std::collections::BTreeSet;
 use std::fmt;
 

@@ -70,7 +70,7 @@ mod tests {
             ),
         ];
         for (selector, expected) in table {
-            let errors = check(&selector, |place, errors| label_selector(place, errors));
+            let errors = check(&selector, label_selector);
             let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
             assert_eq!(text.join("\n"), expected, "{selector}");
         }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_bad_label_names_the_map_and_shows_the_part() {
         let labels_of = json!({"-a": "b c"});
-        let errors = check(&labels_of, |place, errors| labels(place, errors));
+        let errors = check(&labels_of, labels);
         assert_eq!(errors.len(), 2);
         assert!(errors[0].message.starts_with("Invalid value: \"-a\": name part must consist of"));
         assert!(errors[1].message.starts_with("Invalid value: \"b c\": a valid label must be an empty string or"));

@@ -100,7 +100,7 @@ fn bounds(limit: &Place<'_>, name: &str, errors: &mut Errors) {
     };
     let (min, max, default, request) = (amount("min"), amount("max"), amount("default"), amount("defaultRequest"));
     let both = |lower: &Option<Quantity>, upper: &Option<Quantity>| {
-        lower.clone().zip(upper.clone()).filter(|(lower, upper)| lower > upper)
+        (*lower).zip(*upper).filter(|(lower, upper)| lower > upper)
     };
     if let Some((min, max)) = both(&min, &max) {
         refuse("min", &min, format!("min value {min} is greater than max value {max}"));

@@ -77,7 +77,7 @@ pub(crate) async fn admit_create(review: &Review<'_>, object: &mut Document) -> 
 }
 
 /// Reviews a changed object.
-pub(crate) async fn admit_update(
+pub(crate) fn admit_update(
     review: &Review<'_>,
     object: &mut Document,
     old: &Document,

@@ -75,7 +75,7 @@ async fn try_modify(
         new = ownership::track(call, part, new, Some(&old), options);
     }
     let review = Review::of(call);
-    let conditions = admission::admit_update(&review, &mut new, &old).await.map_err(Refused::Failed)?;
+    let conditions = admission::admit_update(&review, &mut new, &old).map_err(Refused::Failed)?;
     prepare(call, part, &mut new, &old);
     let errors = validate(call, part, &new, &old);
     if !errors.is_empty() {

@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::support::{client, send, server};
 
 fn config_map(name: &str) -> ConfigMap {
-    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"app": "web"}}, "data": {"a": "1"}})).unwrap()
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"app": "web"}}, "data": {"a": "1"}}))
+        .expect("a ConfigMap")
 }
 
 #[tokio::test]
@@ -37,7 +38,7 @@ async fn a_second_create_is_refused() {
     let maps: Api<ConfigMap> = Api::default_namespaced(client().await);
     maps.create(&PostParams::default(), &config_map("x")).await.unwrap();
     let error = maps.create(&PostParams::default(), &config_map("x")).await.unwrap_err();
-    assert_eq!(error.to_string().lines().next().unwrap_or_default().contains("already exists"), true, "{error}");
+    assert!(error.to_string().lines().next().unwrap_or_default().contains("already exists"), "{error}");
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ async fn report_ready(client: Client) {
         let Ok(pod) = event else { continue };
         if phase(&pod) == "Pending" && pod.metadata.deletion_timestamp.is_none() {
             let (namespace, name) = (pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default());
-            let now = k8s_openapi::jiff::Timestamp::now().to_string();
+            let now = jiff::Timestamp::now().to_string();
             let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": now});
             let status = json!({"status": {"phase": "Running", "conditions": [ready]}});
             let pods = Api::<Pod>::namespaced(client.clone(), &namespace);

@@ -30,7 +30,8 @@ fn apply_creates_changes_and_leaves_alone() {
         terminal.file("d.yaml", &DEPLOYMENT.replace(":blue", ":green").replace("replicas: 2", "replicas: 3"));
         terminal.run("kubectl diff -f d.yaml").prints("kuard-amd64:green");
         terminal.run("kubectl apply -f d.yaml").succeeds().prints("deployment.apps/kuard configured");
-        let images = "kubectl get deploy kuard -o jsonpath='{.spec.replicas} {.spec.template.spec.containers[*].image}'";
+        let images =
+            "kubectl get deploy kuard -o jsonpath='{.spec.replicas} {.spec.template.spec.containers[*].image}'";
         terminal.run(images).prints_exactly("3 gcr.io/kuar-demo/kuard-amd64:green busybox");
         terminal.run("kubectl apply view-last-applied -f d.yaml").succeeds().prints("kuard-amd64:green");
     });
