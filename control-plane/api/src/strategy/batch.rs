@@ -6,7 +6,7 @@ use crate::defaults;
 use crate::field::Errors;
 use crate::strategy::FieldReader;
 use crate::strategy::rules::{FOLLOWS_SPEC, Generation, Rules};
-use crate::validation::{Place, disruption};
+use crate::validation::{Place, disruption, job};
 use crate::view::{Edit, View};
 
 /// batch/v1 Job
@@ -30,9 +30,11 @@ pub(crate) const CONTROLLER_UID_LABEL: &str = "batch.kubernetes.io/controller-ui
 /// The label with the job's name.
 pub(crate) const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 
-/// The same labels as they were called before they had a prefix.
-const OLD_CONTROLLER_UID_LABEL: &str = "controller-uid";
-const OLD_JOB_NAME_LABEL: &str = "job-name";
+/// The first label as it was called before it had a prefix.
+pub(crate) const OLD_CONTROLLER_UID_LABEL: &str = "controller-uid";
+
+/// The second label as it was called before it had a prefix.
+pub(crate) const OLD_JOB_NAME_LABEL: &str = "job-name";
 
 // === impl Job ===
 
@@ -51,6 +53,18 @@ impl Rules for Job {
         if !job.flag("spec.manualSelector") {
             generate_selector(job);
         }
+    }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        job::create(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        job::update(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        job::status(new, old, errors);
     }
 }
 

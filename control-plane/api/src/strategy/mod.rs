@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::Document;
 use crate::field::FieldError;
 
+pub(crate) use batch::{CONTROLLER_UID_LABEL, JOB_NAME_LABEL, OLD_CONTROLLER_UID_LABEL, OLD_JOB_NAME_LABEL};
 pub(crate) use pod::qos_class;
 use rules::{Generic, strategy_of};
 pub(crate) use service::needs_health_check;

@@ -10,6 +10,7 @@ pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod ingress;
 pub(crate) mod int_or_percent;
+pub(crate) mod job;
 pub(crate) mod labels;
 pub(crate) mod metadata;
 pub(crate) mod net;
