@@ -16,6 +16,7 @@ pub mod openapi;
 pub mod protobuf;
 pub mod quantity;
 pub mod registry;
+pub mod schedule;
 pub mod schema;
 pub mod selector;
 pub mod strategy;

@@ -9,7 +9,7 @@ use crate::names;
 use crate::strategy::rules::{Rules, keep_only};
 use crate::strategy::{FieldReader, SubresourceUpdate};
 use crate::validation::metadata::{self, NameRule};
-use crate::validation::{Place, rbac};
+use crate::validation::{Place, certificates, check, rbac};
 use crate::view::{Edit, View};
 
 /// rbac.authorization.k8s.io/v1 Role
@@ -97,6 +97,7 @@ impl Rules for ClusterRoleBinding {
 
 impl Rules for CertificateSigningRequest {
     const SCOPE: Scope = Scope::Cluster;
+    const NAME: NameRule = names::path_segment;
     const STATUS: bool = true;
     const TABLE: Table = columns::access::CERTIFICATE_SIGNING_REQUEST;
     const FIELDS: &'static [(&'static str, FieldReader)] =
@@ -117,6 +118,18 @@ impl Rules for CertificateSigningRequest {
     fn prepare_status_update(new: &mut Document, old: &Document) {
         exchange_decisions(new, old, false);
     }
+
+    fn validate(request: &Place<'_>, errors: &mut Errors) {
+        certificates::request(request, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        certificates::update(new, old, certificates::Part::Metadata, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        certificates::update(new, old, certificates::Part::Status, errors);
+    }
 }
 
 /// Only decisions on the request change.
@@ -128,7 +141,10 @@ fn prepare_approval(new: &mut Document, old: &Document) {
 }
 
 fn validate_approval(new: &Document, old: &Document) -> Vec<FieldError> {
-    crate::validation::check(new, |request, errors| metadata::validate_update(request, old, errors))
+    check(new, |request, errors| {
+        metadata::validate_update(request, old, errors);
+        certificates::update(request, old, certificates::Part::Approval, errors);
+    })
 }
 
 /// Keeps from `new` either the decisions (`Approved`, `Denied`) or the other conditions, and from `old` the rest.

@@ -6,7 +6,7 @@ use crate::defaults;
 use crate::field::Errors;
 use crate::strategy::FieldReader;
 use crate::strategy::rules::{FOLLOWS_SPEC, Generation, Rules};
-use crate::validation::{Place, disruption, job};
+use crate::validation::{Place, autoscaling, cron_job, disruption, job};
 use crate::view::{Edit, View};
 
 /// batch/v1 Job
@@ -99,6 +99,14 @@ impl Rules for CronJob {
     fn default(object: &mut Document) {
         defaults::workloads::cron_job(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        cron_job::create(object, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        cron_job::cron_job(new, old, errors);
+    }
 }
 
 // === impl HorizontalPodAutoscaler ===
@@ -110,12 +118,28 @@ impl Rules for HorizontalPodAutoscaler {
     fn default(object: &mut Document) {
         defaults::workloads::horizontal_pod_autoscaler(object);
     }
+
+    fn validate(object: &Place<'_>, errors: &mut Errors) {
+        autoscaling::autoscaler(object, &Document::Null, errors);
+    }
+
+    fn validate_update(new: &Place<'_>, old: &Document, errors: &mut Errors) {
+        autoscaling::autoscaler(new, old, errors);
+    }
+
+    fn validate_status_update(new: &Place<'_>, _old: &Document, errors: &mut Errors) {
+        autoscaling::status(new, errors);
+    }
 }
 
 // === impl Scale ===
 
 impl Rules for Scale {
     const TABLE: Table = columns::workloads::SCALE;
+
+    fn validate(scale: &Place<'_>, errors: &mut Errors) {
+        crate::validation::not_negative(&scale.child("spec.replicas"), errors);
+    }
 }
 
 // === impl PodDisruptionBudget ===

@@ -2,9 +2,12 @@
 //!
 //! Rules read places (a value and its path) and add what they refuse to a list, so one answer names all errors.
 
+pub(crate) mod autoscaling;
+pub(crate) mod certificates;
 pub(crate) mod classes;
 pub(crate) mod cluster;
 pub(crate) mod configuration;
+pub(crate) mod cron_job;
 pub(crate) mod disruption;
 pub(crate) mod endpoints;
 pub(crate) mod events;
@@ -116,6 +119,12 @@ pub(crate) fn path_segment(place: &Place<'_>, detail: &str, errors: &mut Errors)
     } else {
         errors.reasons(place, names::path_segment(place.text()));
     }
+}
+
+/// A reference to an object by kind and name.
+pub(crate) fn names_of_reference(reference: &Place<'_>, errors: &mut Errors) {
+    path_segment(&reference.child("kind"), "", errors);
+    path_segment(&reference.child("name"), "", errors);
 }
 
 /// The text must be a path below a domain, such as `example.com/name`.
