@@ -1,6 +1,6 @@
 //! `cargo xtask test`: the suites, each with what it needs said up front, and one sum at the end.
 
-use std::io::{BufReader, Write as _};
+use std::io::BufReader;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
@@ -106,7 +106,7 @@ fn cargo_test(suite: Suite, arguments: &Arguments) -> Result<Tally> {
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{shown}`"))?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
-        tally = echo(BufReader::new(stdout))?;
+        tally = echo(BufReader::new(stdout), &mut std::io::stdout())?;
     }
     let status = child.wait()?;
     if !status.success() {
@@ -138,12 +138,11 @@ fn fuzz(seconds: u32) -> Result<Tally> {
 }
 
 /// Passes test output through, and sums the closing lines of the test programs in it.
-fn echo(output: impl std::io::BufRead) -> Result<Tally> {
+fn echo(output: impl std::io::BufRead, to: &mut impl std::io::Write) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut stdout = std::io::stdout().lock();
     for line in output.lines() {
         let line = line?;
-        writeln!(stdout, "{line}")?;
+        writeln!(to, "{line}")?;
         tally = tally.plus(Tally::from_closing_line(&line).unwrap_or_default());
     }
     Ok(tally)
@@ -216,6 +215,8 @@ mod tests {
     #[test]
     fn sums_over_several_test_programs() {
         let output = "test result: ok. 2 passed; 0 failed;\nnoise\ntest result: ok. 3 passed; 1 failed;\n";
-        assert_eq!(echo(output.as_bytes()).unwrap(), Tally { passed: 5, failed: 1 });
+        let mut shown = Vec::new();
+        assert_eq!(echo(output.as_bytes(), &mut shown).unwrap(), Tally { passed: 5, failed: 1 });
+        assert_eq!(shown, output.as_bytes());
     }
 }

@@ -1,7 +1,7 @@
 //! Where a store keeps what it holds: the seam between the store's semantics and a disk.
 //!
 //! The store decides (compares, assigns revisions) on its commit thread and hands the engine groups of finished
-//! transactions. `docs/store-format.md` says how each method maps to etcd's `Txn`, `Range` and `Watch`.
+//! transactions.
 
 mod embedded;
 mod format;
