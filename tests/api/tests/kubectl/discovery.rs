@@ -77,7 +77,6 @@ fn the_cluster_answers_about_itself() {
         terminal.run("kubectl get --raw /healthz").succeeds().prints_exactly("ok");
         terminal.run("kubectl get --raw '/readyz?verbose'").succeeds().prints("readyz check passed");
         terminal.run("kubectl get svc kubernetes").succeeds().prints("ClusterIP 10.96.0.1 <none> 443/TCP");
-        terminal.run("kubectl get endpoints kubernetes").succeeds();
         terminal.run("kubectl get componentstatuses").succeeds();
     });
 }

@@ -74,7 +74,7 @@ fn headless_services_and_fixed_addresses_are_kept() {
             .fails()
             .complains("provided IP is already allocated");
         let change = terminal.run("kubectl patch svc fixed -p '{\"spec\":{\"clusterIP\":\"10.96.0.11\"}}'");
-        change.fails().complains("field is immutable");
+        change.fails().complains("may not change once set");
     });
 }
 
