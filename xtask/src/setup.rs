@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !missing.is_empty() {
         bail!("still missing after installation: {}; see the messages above", missing.join(", "));
     }
-    println!("everything is in place: `cargo xtask test` runs the tests");
+    println!("everything is in place");
     Ok(())
 }
 

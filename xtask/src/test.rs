@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{process, workspace};
+use crate::{process, setup, workspace};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -45,6 +45,11 @@ struct Tally {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    // On a fresh machine this one command is enough. Without root nothing is installed: the unit suite needs only what
+    // building needs, and the build says what is missing.
+    if process::is_root() {
+        setup::run(&setup::Arguments::install())?;
+    }
     let asked = !arguments.suites.is_empty();
     let suites = if asked { arguments.suites.clone() } else { default_suites() };
     let mut tally = Tally::default();
