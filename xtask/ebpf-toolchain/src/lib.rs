@@ -7,6 +7,9 @@
 //! 1. a nightly toolchain of rustup's that has the component `rust-src`;
 //! 2. a distribution's `/usr/bin/cargo` and `/usr/bin/rustc` with the library's sources beside them, which
 //!    `RUSTC_BOOTSTRAP=1` allows to use unstable options. This is for machines where rustup cannot fetch components.
+//!
+//! Of several fit compilers the one with the oldest LLVM is taken, because a bpf-linker reads the bitcode of its own
+//! LLVM and of older ones, never of a newer one; the order above decides among equals.
 
 mod build;
 mod machine;
@@ -61,13 +64,20 @@ impl Toolchain {
             .into_iter()
             .map(|sysroot| (sysroot, Origin::Nightly))
             .chain([(machine.distribution.clone(), Origin::Distribution)])
-            .find(|(sysroot, _)| machine.lack_of(sysroot).map(|lack| lacks.push(lack)).is_none());
+            .filter_map(|(sysroot, origin)| match machine.inspect(&sysroot) {
+                Ok(compiler) => Some((compiler.llvm, sysroot, origin)),
+                Err(lack) => {
+                    lacks.push(lack);
+                    None
+                }
+            })
+            .min_by_key(|(llvm, _, _)| *llvm);
         let linker = machine.linker();
         if linker.is_none() {
             lacks.push("bpf-linker is neither in PATH nor in cargo's folder of programs".to_owned());
         }
         match (compiler, linker) {
-            (Some((sysroot, origin)), Some(linker)) => Ok(Self::of(&sysroot, linker, origin)),
+            (Some((_, sysroot, origin)), Some(linker)) => Ok(Self::of(&sysroot, linker, origin)),
             _ => Err(NotFound { lacks }),
         }
     }

@@ -18,6 +18,13 @@ pub struct Machine {
     pub distribution: PathBuf,
 }
 
+/// What a fit compiler says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compiler {
+    /// The major version of the LLVM whose bitcode it writes; 0 where it does not say.
+    pub(crate) llvm: u32,
+}
+
 // === impl Machine ===
 
 impl Machine {
@@ -55,23 +62,33 @@ impl Machine {
         self.program_folders.iter().map(|folder| folder.join("bpf-linker")).find(|program| program.is_file())
     }
 
-    /// What the compiler of this sysroot lacks for building kernel programs; nothing if it is fit.
-    pub(crate) fn lack_of(&self, sysroot: &Path) -> Option<String> {
+    /// The compiler of this sysroot, or what it lacks for building kernel programs.
+    pub(crate) fn inspect(&self, sysroot: &Path) -> Result<Compiler, String> {
         for program in ["bin/cargo", "bin/rustc"] {
             if !sysroot.join(program).is_file() {
-                return Some(format!("{} does not exist", sysroot.join(program).display()));
+                return Err(format!("{} does not exist", sysroot.join(program).display()));
             }
         }
         let sources = sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs");
         if !sources.is_file() {
-            return Some(format!("the compiler in {} has no library sources (rust-src)", sysroot.display()));
+            return Err(format!("the compiler in {} has no library sources (rust-src)", sysroot.display()));
         }
         let rustc = sysroot.join("bin/rustc");
-        let output = Command::new(&rustc).arg("--version").env_remove("LD_LIBRARY_PATH").output();
-        let version =
-            output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-        if is_recent(&version) { None } else { Some(format!("{} is older than {OLDEST}: {version}", rustc.display())) }
+        let output = Command::new(&rustc).args(["--version", "--verbose"]).env_remove("LD_LIBRARY_PATH").output();
+        let output = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let version = output.lines().next().unwrap_or_default();
+        if is_recent(version) {
+            Ok(Compiler { llvm: llvm_of(&output) })
+        } else {
+            Err(format!("{} is older than {OLDEST}: {version}", rustc.display()))
+        }
     }
+}
+
+/// 22 of `LLVM version: 22.1.8`.
+fn llvm_of(output: &str) -> u32 {
+    let version = output.lines().find_map(|line| line.strip_prefix("LLVM version: "));
+    version.and_then(|version| version.split('.').next()?.trim().parse().ok()).unwrap_or_default()
 }
 
 /// Whether a toolchain's folder is called `nightly-2026-01-31-...` rather than `nightly-...`.

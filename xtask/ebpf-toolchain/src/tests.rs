@@ -68,6 +68,22 @@ fn the_undated_nightly_with_sources_comes_before_a_dated_one_and_the_distributio
 }
 
 #[test]
+fn the_compiler_with_the_older_llvm_is_taken_because_the_linker_may_not_read_newer_bitcode() {
+    for (nightly, distribution, expected) in
+        [("23.1.4", "22.1.8", Origin::Distribution), ("22.1.8", "22.1.8", Origin::Nightly)]
+    {
+        let (_folder, machine) = bare_machine();
+        put_linker(&machine);
+        let sysroot = machine.rustup_home.join("toolchains/nightly");
+        put_compiler(&sysroot, &format!("rustc 1.101.0-nightly\nLLVM version: {nightly}"));
+        put_sources(&sysroot);
+        put_compiler(&machine.distribution, &format!("rustc 1.96.0\nLLVM version: {distribution}"));
+        put_sources(&machine.distribution);
+        assert_eq!(Toolchain::find(&machine).unwrap().origin, expected, "{nightly} and {distribution}");
+    }
+}
+
+#[test]
 fn a_nightly_without_sources_gives_way_to_the_distribution() {
     let (_folder, machine) = bare_machine();
     put_linker(&machine);
