@@ -1,0 +1,1 @@
+//! The environment, command and arguments of a container.

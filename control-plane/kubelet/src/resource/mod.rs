@@ -1,0 +1,1 @@
+//! Requests and limits as control groups, and the quality of service that follows from them.

@@ -1,0 +1,1 @@
+//! Security contexts, as CRI wants them.

@@ -1,0 +1,1 @@
+//! The kubelet's own HTTPS port: logs, exec, attach, port-forward, statistics.
