@@ -2,6 +2,7 @@
 //!
 //! [`server::Server`] is what `sheave server` runs; tests run the same in their own process.
 
+pub mod cluster;
 pub mod files;
 pub mod kubeconfig;
 pub mod listen;

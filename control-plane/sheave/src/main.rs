@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use ipnetwork::IpNetwork;
+use sheave::cluster::ClusterArguments;
 use sheave::listen::Listen;
 use sheave::server::{Options, Server};
-use sheave_controllers::Selection;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -44,9 +44,8 @@ struct ServerArguments {
     /// Range of cluster IPs; two of different families, separated by a comma, for dual stack.
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.96.0.0/12,fd00:10:96::/112")]
     service_cidr: Vec<IpNetwork>,
-    /// Which controllers run: `*` for all, `-name` to leave one out.
-    #[arg(long, value_name = "LIST", default_value = "*", allow_hyphen_values = true)]
-    controllers: Selection,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 fn main() -> ExitCode {
@@ -68,8 +67,8 @@ fn run(command: Command) -> Result<()> {
     runtime.block_on(serve(Options {
         listen: arguments.listen,
         advertise_address: arguments.advertise_address,
+        controllers: arguments.cluster.options(&arguments.service_cidr)?,
         service_cidrs: arguments.service_cidr,
-        controllers: arguments.controllers,
         ..Options::new(&arguments.data_dir)
     }))
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use sheave_apiserver::{ApiServer, Identity, TokenKeys};
-use sheave_controllers::Selection;
 use sheave_store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +33,8 @@ pub struct Options {
     pub advertise_address: Option<IpAddr>,
     /// Ranges of cluster IPs, one or two of different families.
     pub service_cidrs: Vec<IpNetwork>,
-    /// Which controllers run.
-    pub controllers: Selection,
+    /// Which controllers run, and what they go by; root certificates and metrics are the server's to fill in.
+    pub controllers: sheave_controllers::Options,
     /// Whether the scheduler runs.
     pub scheduler: bool,
 }
@@ -65,7 +64,7 @@ impl Options {
             listen: vec![Listen::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))],
             advertise_address: None,
             service_cidrs: Vec::new(),
-            controllers: Selection::default(),
+            controllers: sheave_controllers::Options::default(),
             scheduler: true,
         }
     }
@@ -108,7 +107,7 @@ impl Server {
         }
         let kubeconfig = data.join("admin.kubeconfig");
         write_kubeconfig(&kubeconfig, &authority, local(&addresses)?)?;
-        let writing = spawn_writers(&api, &options, &writers);
+        let writing = spawn_writers(&api, &options, &authority, &writers);
         info!(?addresses, kubeconfig = %kubeconfig.display(), "the API is ready");
         Ok(Self { api, authority, addresses, kubeconfig, writers, listeners, writing, listening })
     }
@@ -152,12 +151,17 @@ impl Server {
 }
 
 /// Controllers and scheduler, each with a client in this process and the identity that Kubernetes gives it.
-fn spawn_writers(api: &ApiServer, options: &Options, shutdown: &CancellationToken) -> JoinSet<()> {
+fn spawn_writers(
+    api: &ApiServer,
+    options: &Options,
+    authority: &Authority,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
     let mut writing = JoinSet::new();
     let manager = api.client(Identity::user("system:kube-controller-manager", &["system:masters"]));
     let controllers = sheave_controllers::Options {
-        controllers: options.controllers.clone(),
-        ..sheave_controllers::Options::default()
+        root_certificates: Some(authority.certificate().to_owned()),
+        ..options.controllers.clone()
     };
     writing.spawn(sheave_controllers::run(manager, controllers, shutdown.clone()));
     if options.scheduler {
