@@ -5,6 +5,7 @@
 //! Typed views (`k8s_openapi`) are made where logic needs them, never to pass a document on.
 
 mod columns;
+pub mod conversion;
 pub mod decode;
 mod defaults;
 pub mod discovery;

@@ -46,6 +46,7 @@ impl Rules for Event {
 // === impl RegardingEvent ===
 
 impl Rules for RegardingEvent {
+    const NAME: NameRule = names::path_segment;
     const TABLE: Table = columns::cluster::EVENT;
     const CREATE_ON_UPDATE: bool = true;
     const FIELDS: &'static [(&'static str, FieldReader)] = &[

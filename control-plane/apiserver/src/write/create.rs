@@ -7,7 +7,7 @@ use sheave_store::Operation;
 
 use super::commit::{Refused, commit};
 use super::system_fields::{check_name, check_namespace, generated_name, set_new};
-use super::{Part, Written, ownership};
+use super::{Part, Written, ownership, rules};
 use crate::admission::{self, Review};
 use crate::call::Call;
 use crate::convert;
@@ -83,7 +83,7 @@ async fn try_create(call: &Call, mut object: Document, options: &WriteOptions) -
     let conditions = admission::admit_create(&review, &mut object).await.map_err(Refused::Failed)?;
     (strategy.prepare_create)(&mut object);
     (strategy.default)(&mut object);
-    let errors = (strategy.validate)(&object);
+    let errors = rules::validate(call, &object);
     if !errors.is_empty() {
         return Err(Refused::Failed(StatusError::invalid(&call.kind, object.name(), &errors)));
     }

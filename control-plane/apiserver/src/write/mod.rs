@@ -7,6 +7,7 @@ mod delete_collection;
 mod modify;
 mod ownership;
 mod patch;
+mod rules;
 mod system_fields;
 mod update;
 

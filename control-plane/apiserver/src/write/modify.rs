@@ -1,7 +1,6 @@
 //! Every change of an object that exists: read, change, check, compare-and-swap, and again when somebody else was faster.
 
 use sheave_api::Document;
-use sheave_api::field::FieldError;
 use sheave_api::strategy::SubresourceUpdate;
 use sheave_api::view::View;
 use sheave_store::{Entry, Expect, Operation};
@@ -9,7 +8,7 @@ use sheave_store::{Entry, Expect, Operation};
 use super::commit::{Refused, commit};
 use super::create::presented;
 use super::system_fields::{check_name, check_namespace, check_uid, keep};
-use super::{Written, ownership};
+use super::{Written, ownership, rules};
 use crate::admission::{self, Review};
 use crate::call::{Call, decode};
 use crate::convert;
@@ -77,7 +76,7 @@ async fn try_modify(
     let review = Review::of(call);
     let conditions = admission::admit_update(&review, &mut new, &old).map_err(Refused::Failed)?;
     prepare(call, part, &mut new, &old);
-    let errors = validate(call, part, &new, &old);
+    let errors = rules::validate_update(call, part, &new, &old);
     if !errors.is_empty() {
         return Err(Refused::Failed(StatusError::invalid(&call.kind, call.name(), &errors)));
     }
@@ -134,16 +133,6 @@ fn prepare(call: &Call, part: Part, new: &mut Document, old: &Document) {
         Part::Status => (strategy.prepare_status_update)(new, old),
         Part::Subresource(update) => (update.prepare)(new, old),
         Part::Trusted => {}
-    }
-}
-
-fn validate(call: &Call, part: Part, new: &Document, old: &Document) -> Vec<FieldError> {
-    let strategy = &call.stored_kind.strategy;
-    match part {
-        Part::Main => (strategy.validate_update)(new, old),
-        Part::Status => (strategy.validate_status_update)(new, old),
-        Part::Subresource(update) => (update.validate)(new, old),
-        Part::Trusted => Vec::new(),
     }
 }
 

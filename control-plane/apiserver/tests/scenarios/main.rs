@@ -3,3 +3,4 @@
 mod objects;
 mod services;
 mod support;
+mod versions;
