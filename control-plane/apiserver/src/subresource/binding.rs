@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use jiff::Timestamp;
 use serde_json::json;
 use sheave_api::Document;
 use sheave_api::kind::GroupVersionKind;
 use sheave_api::view::{Edit, View};
 
+use super::condition::set_condition;
 use super::done;
 use crate::call::Call;
 use crate::input;
@@ -58,7 +58,7 @@ fn bound(pod: &Document, binding: &Document) -> Result<Document, StatusError> {
     if !binding.uid().is_empty() {
         pod.set_meta("uid", binding.uid());
     }
-    set_scheduled(&mut pod);
+    set_condition(&mut pod, json!({"type": "PodScheduled", "status": "True"}));
     Ok(pod)
 }
 
@@ -70,16 +70,4 @@ fn refused(pod: &Document, why: &str) -> StatusError {
         kind: "pods/binding".to_owned(),
         ..StatusDetails::default()
     })
-}
-
-/// The condition `PodScheduled` becomes true.
-fn set_scheduled(pod: &mut Document) {
-    let now = sheave_api::time::format(Timestamp::now());
-    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": now});
-    pod.default_to("status.conditions", json!([]));
-    let Some(conditions) = pod.at_mut("status.conditions").and_then(Document::as_array_mut) else { return };
-    match conditions.iter_mut().find(|condition| condition.text("type") == "PodScheduled") {
-        Some(condition) => *condition = scheduled,
-        None => conditions.push(scheduled),
-    }
 }

@@ -1,12 +1,14 @@
-//! Eviction: a deletion that asks the pod's disruption budget first.
+//! Eviction: a deletion that asks the pod's disruption budget first (`pkg/registry/core/pod/storage/eviction.go` upstream).
 
 use bytes::Bytes;
+use http::StatusCode;
+use serde_json::json;
 use sheave_api::Document;
 use sheave_api::kind::GroupVersionKind;
-use sheave_api::selector::LabelSelector;
 use sheave_api::view::View;
-use sheave_store::Range;
 
+use super::budget::{budgets_of, not_yet_known, spares_unready, take_disruption};
+use super::condition::{condition, set_condition};
 use super::done;
 use crate::call::Call;
 use crate::document;
@@ -15,57 +17,112 @@ use crate::meta::Meta;
 use crate::query::{DeleteOptions, WriteOptions};
 use crate::reply::Reply;
 use crate::status::StatusError;
-use crate::write::delete_object;
+use crate::write::{Part, check_preconditions, delete_object, modify};
 
-/// Seconds after which `kubectl drain` tries again.
-const RETRY_AFTER: u32 = 10;
+/// What a pod's eviction needs.
+enum Permission {
+    /// Nothing: the pod is over, on its way out, or nobody counts it.
+    Free,
+    /// That the pod does not change meanwhile: it has not begun to run.
+    Unchanged,
+    /// That the pod does not change meanwhile: it is not ready, and its budget (named here) does not count it.
+    StillUnready(String),
+    /// One disruption of this budget.
+    Disruption(String),
+}
+
+/// Tries for a pod that keeps changing.
+const TRIES: usize = 20;
 
 /// Answers `POST pods/NAME/eviction`.
 pub(crate) async fn evict(call: &Call, body: &Bytes) -> Result<Reply, StatusError> {
-    let write = WriteOptions::parse(&call.query, &call.headers, "CreateOptions")?;
+    let mut write = WriteOptions::parse(&call.query, &call.headers, "CreateOptions")?;
     let eviction = input::document(call, body, &GroupVersionKind::new("policy", "v1", "Eviction"), write.validation)?;
+    if eviction.name() != call.name() {
+        return Err(StatusError::bad_request("name in URL does not match name in Eviction object"));
+    }
     let mut options = DeleteOptions::from_body(&eviction["deleteOptions"])?;
     options.dry_run |= write.dry_run;
-    let pod = call.stored_object()?;
-    check_budgets(call, &pod)?;
-    delete_object(call, call.name(), &options).await?;
-    Ok(done())
-}
-
-/// A pod that does not run, or is on its way out, disturbs nobody.
-fn check_budgets(call: &Call, pod: &Document) -> Result<(), StatusError> {
-    if pod.is_deleting() || matches!(pod.text("status.phase"), "Succeeded" | "Failed" | "Pending") {
-        return Ok(());
+    write.dry_run = options.dry_run;
+    for _ in 0..TRIES {
+        let pod = call.stored_object()?;
+        let permission = permission(call, &pod)?;
+        match (evict_once(call, &pod, &permission, &write, &options).await, permission) {
+            (Err(error), Permission::Unchanged) if is_race(&error, &options) => {}
+            (Err(error), Permission::StillUnready(budget)) if is_race(&error, &options) => {
+                return Err(not_yet_known(&budget));
+            }
+            (outcome, _) => return outcome.map(|()| done()),
+        }
     }
-    match budgets(call, pod).as_slice() {
-        [] => Ok(()),
-        [budget] if budget.int("status.disruptionsAllowed").unwrap_or(0) > 0 => Ok(()),
-        [budget] => Err(violates(budget)),
-        _ => Err(StatusError::internal(
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-        )),
+    Err(StatusError::modified(&call.kind, call.name()))
+}
+
+fn permission(call: &Call, pod: &Document) -> Result<Permission, StatusError> {
+    if pod.is_deleting() || matches!(pod.text("status.phase"), "Succeeded" | "Failed") {
+        return Ok(Permission::Free);
     }
+    if pod.text("status.phase") == "Pending" {
+        return Ok(Permission::Unchanged);
+    }
+    let budget = match <[Document; 1]>::try_from(budgets_of(call, pod)) {
+        Ok([budget]) => budget,
+        Err(none) if none.is_empty() => return Ok(Permission::Free),
+        Err(_) => return Err(several_budgets()),
+    };
+    let is_ready = condition(pod, "Ready").is_some_and(|ready| ready.text("status") == "True");
+    let name = budget.name().to_owned();
+    Ok(if !is_ready && spares_unready(&budget) { Permission::StillUnready(name) } else { Permission::Disruption(name) })
 }
 
-fn budgets(call: &Call, pod: &Document) -> Vec<Document> {
-    let prefix = format!("/registry/policy/poddisruptionbudgets/{}/", pod.namespace());
-    let found = call.server.store.range(&Range::prefix(prefix)).map(|found| found.entries).unwrap_or_default();
-    let budgets = found.iter().filter_map(|entry| document::decode(&entry.value).ok());
-    budgets.filter(|budget| selects(budget, pod)).collect()
+async fn evict_once(
+    call: &Call,
+    pod: &Document,
+    permission: &Permission,
+    write: &WriteOptions,
+    options: &DeleteOptions,
+) -> Result<(), StatusError> {
+    let mut options = options.clone();
+    match permission {
+        Permission::Free => {}
+        Permission::Unchanged | Permission::StillUnready(_) => {
+            options.resource_version.get_or_insert_with(|| pod.resource_version().to_owned());
+        }
+        Permission::Disruption(budget) => take_disruption(call, budget, call.name(), write).await?,
+    }
+    if !options.dry_run {
+        let marked = mark_disrupted(call, write, &options).await?;
+        if options.resource_version.is_some() {
+            options.resource_version = Some(marked);
+        }
+    }
+    delete_object(call, call.name(), &options).await.map(|_| ())
 }
 
-fn selects(budget: &Document, pod: &Document) -> bool {
-    LabelSelector::from_object(budget.at("spec.selector"))
-        .is_ok_and(|selector| selector.matches(pod.at("metadata.labels")))
+/// Says in the pod's conditions why it goes; gives the pod's new version.
+async fn mark_disrupted(call: &Call, write: &WriteOptions, options: &DeleteOptions) -> Result<String, StatusError> {
+    let written = modify(call, Part::Trusted, write, &mut |pod| {
+        check_preconditions(call, pod, options)?;
+        let mut pod = pod.clone();
+        let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting"});
+        set_condition(&mut pod, condition);
+        Ok(pod)
+    })
+    .await?;
+    let pod = document::decode(&written.value).map_err(StatusError::internal)?;
+    Ok(pod.resource_version().to_owned())
 }
 
-fn violates(budget: &Document) -> StatusError {
-    let message = format!(
-        "The disruption budget {} needs {} healthy pods and has {} currently",
-        budget.name(),
-        budget.int("status.desiredHealthy").unwrap_or(0),
-        budget.int("status.currentHealthy").unwrap_or(0),
-    );
-    StatusError::too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", RETRY_AFTER)
-        .with_cause("DisruptionBudget", message, "")
+/// Whether the pod changed under a version that the client had not asked for.
+fn is_race(error: &StatusError, options: &DeleteOptions) -> bool {
+    error.code() == StatusCode::CONFLICT && options.resource_version.is_none() && options.uid.is_none()
+}
+
+fn several_budgets() -> StatusError {
+    StatusError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "",
+        "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+    )
 }

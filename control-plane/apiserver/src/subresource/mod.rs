@@ -2,6 +2,8 @@
 
 mod access_review;
 mod binding;
+mod budget;
+mod condition;
 mod eviction;
 mod identity_review;
 mod scale;

@@ -145,7 +145,8 @@ fn set_propagation(object: &mut Document, propagation: Option<Propagation>) {
     object.set_finalizers(finalizers);
 }
 
-fn check_preconditions(call: &Call, object: &Document, options: &DeleteOptions) -> Result<(), StatusError> {
+/// Whether the object is the one that the client means.
+pub(crate) fn check_preconditions(call: &Call, object: &Document, options: &DeleteOptions) -> Result<(), StatusError> {
     if let Some(wanted) = options.uid.as_deref().filter(|&wanted| wanted != object.uid()) {
         let why = format!(
             "the UID in the precondition ({wanted}) does not match the UID in record ({}). \

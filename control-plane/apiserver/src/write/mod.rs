@@ -12,7 +12,7 @@ mod system_fields;
 mod update;
 
 pub(crate) use create::create;
-pub(crate) use delete::{delete, delete_object};
+pub(crate) use delete::{check_preconditions, delete, delete_object};
 pub(crate) use delete_collection::delete_collection;
 pub(crate) use modify::{Change, Part, modify};
 pub(crate) use patch::{PatchType, patch};

@@ -1,5 +1,6 @@
 //! The API server as its clients see it, in process: kube-rs for what it can say, raw requests for the wire.
 
+mod evictions;
 mod objects;
 mod services;
 mod support;
