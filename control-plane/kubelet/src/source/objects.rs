@@ -1,0 +1,94 @@
+//! The ConfigMaps and Secrets of one pod at one moment.
+//!
+//! What is made of them (environments, files) is made from such a set by pure functions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+
+/// Why an object cannot be had. Messages are Kubernetes' and never show an object's content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// The API server says that there is none.
+    #[error("{kind} \"{name}\" not found")]
+    NotFound {
+        /// `configmap`, `secret`, or the like, as Kubernetes' messages have it.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The API server cannot be asked, or refuses.
+    #[error("failed to get {kind} \"{name}\": {cause}")]
+    Unavailable {
+        /// As above.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What the client or the server said.
+        cause: String,
+    },
+}
+
+/// ConfigMaps and Secrets of one namespace by name, each there or with the reason why not.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    config_maps: BTreeMap<String, Result<Arc<ConfigMap>, SourceError>>,
+    secrets: BTreeMap<String, Result<Arc<Secret>, SourceError>>,
+}
+
+// === impl SourceError ===
+
+impl SourceError {
+    /// Whether a reference that is optional goes without it.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+
+    pub(crate) fn not_found(kind: &'static str, name: &str) -> Self {
+        Self::NotFound { kind, name: name.to_owned() }
+    }
+}
+
+// === impl Objects ===
+
+impl Objects {
+    /// The kind of ConfigMaps in messages.
+    pub(crate) const CONFIG_MAP: &'static str = "configmap";
+
+    /// The kind of Secrets in messages.
+    pub(crate) const SECRET: &'static str = "secret";
+
+    /// Adds a ConfigMap, or why there is none.
+    pub fn insert_config_map(&mut self, name: &str, found: Result<Arc<ConfigMap>, SourceError>) {
+        self.config_maps.insert(name.to_owned(), found);
+    }
+
+    /// Adds a Secret, or why there is none.
+    pub fn insert_secret(&mut self, name: &str, found: Result<Arc<Secret>, SourceError>) {
+        self.secrets.insert(name.to_owned(), found);
+    }
+
+    /// The ConfigMap of that name.
+    ///
+    /// # Errors
+    /// There is none, or it could not be had.
+    pub fn config_map(&self, name: &str) -> Result<&Arc<ConfigMap>, SourceError> {
+        match self.config_maps.get(name) {
+            Some(found) => found.as_ref().map_err(Clone::clone),
+            None => Err(SourceError::not_found(Self::CONFIG_MAP, name)),
+        }
+    }
+
+    /// The Secret of that name.
+    ///
+    /// # Errors
+    /// There is none, or it could not be had.
+    pub fn secret(&self, name: &str) -> Result<&Arc<Secret>, SourceError> {
+        match self.secrets.get(name) {
+            Some(found) => found.as_ref().map_err(Clone::clone),
+            None => Err(SourceError::not_found(Self::SECRET, name)),
+        }
+    }
+}
