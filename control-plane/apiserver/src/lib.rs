@@ -22,6 +22,7 @@ mod call;
 mod convert;
 mod dispatch;
 mod document;
+mod event_ttl;
 mod in_flight;
 mod input;
 mod keys;

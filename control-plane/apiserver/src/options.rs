@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub issuer: String,
     /// The keys of service-account tokens. None: new ones at every start, so that no token outlives the process.
     pub token_keys: Option<Arc<TokenKeys>>,
+    /// How long an event stays after it was last written.
+    pub event_ttl: Duration,
 }
 
 // === impl Options ===
@@ -35,6 +38,7 @@ impl Default for Options {
             node_ports: 30000..=32767,
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             token_keys: None,
+            event_ttl: Duration::from_secs(3600),
         }
     }
 }

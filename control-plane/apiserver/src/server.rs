@@ -25,6 +25,7 @@ use crate::authz::Authorizer;
 use crate::body::{BoxError, ResponseBody};
 use crate::bootstrap::{self, BootstrapError};
 use crate::call::Call;
+use crate::event_ttl::EventLeases;
 use crate::in_flight::InFlight;
 use crate::keys;
 use crate::metrics::Metrics;
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     /// Ends watches and other long requests.
     pub(crate) shutdown: CancellationToken,
+    pub(crate) event_leases: EventLeases,
     /// Shared watch events, by the prefix under which a kind is stored.
     events: HashMap<String, Arc<EventCache>>,
 }
@@ -100,6 +102,7 @@ impl ApiServer {
             authorizer: Authorizer::spawn(Arc::clone(&store)),
             openapi: OpenApi::new(Arc::clone(&registry)),
             discovery: Discovery::new(&registry, &options.advertise.to_string()),
+            event_leases: EventLeases::new(options.event_ttl),
             store,
             registry,
             options,

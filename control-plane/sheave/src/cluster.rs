@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use ipnetwork::IpNetwork;
 use sheave_controllers::{Cidr, Pool, Selection};
 
-/// Command line of everything that controllers go by.
+/// Command line of what the cluster keeps and for how long.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ClusterArguments {
     /// Which controllers run: `*` for all, `-name` to leave one out.
@@ -24,6 +24,9 @@ pub struct ClusterArguments {
     /// How long a node may be silent before it counts as lost, in seconds (`40`, `40s`) or as `2m`, `500ms`.
     #[arg(long, value_name = "DURATION", default_value = "40s", value_parser = duration)]
     pub node_monitor_grace_period: Duration,
+    /// How long an event stays after it was last written.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub event_ttl: Duration,
 }
 
 // === impl ClusterArguments ===

@@ -67,6 +67,7 @@ fn run(command: Command) -> Result<()> {
     runtime.block_on(serve(Options {
         listen: arguments.listen,
         advertise_address: arguments.advertise_address,
+        event_ttl: arguments.cluster.event_ttl,
         controllers: arguments.cluster.options(&arguments.service_cidr)?,
         service_cidrs: arguments.service_cidr,
         ..Options::new(&arguments.data_dir)

@@ -35,6 +35,8 @@ pub struct Options {
     pub service_cidrs: Vec<IpNetwork>,
     /// Which controllers run, and what they go by; root certificates and metrics are the server's to fill in.
     pub controllers: sheave_controllers::Options,
+    /// How long an event stays after it was last written.
+    pub event_ttl: Duration,
     /// Whether the scheduler runs.
     pub scheduler: bool,
 }
@@ -65,6 +67,7 @@ impl Options {
             advertise_address: None,
             service_cidrs: Vec::new(),
             controllers: sheave_controllers::Options::default(),
+            event_ttl: Duration::from_secs(3600),
             scheduler: true,
         }
     }
@@ -92,7 +95,8 @@ impl Server {
         let path = data.join("store.redb");
         let store = Arc::new(open_store(&path).await?);
         let token_keys = Some(Arc::new(token_keys(&pki)?));
-        let mut api_options = sheave_apiserver::Options { advertise, token_keys, ..Default::default() };
+        let mut api_options =
+            sheave_apiserver::Options { advertise, token_keys, event_ttl: options.event_ttl, ..Default::default() };
         if !options.service_cidrs.is_empty() {
             api_options.service_cidrs.clone_from(&options.service_cidrs);
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sheave_api::Document;
 use sheave_api::view::View;
-use sheave_store::Operation;
+use sheave_store::{Expect, Operation};
 
 use super::commit::{Refused, commit};
 use super::system_fields::{check_name, check_namespace, generated_name, set_new};
@@ -96,7 +96,8 @@ async fn try_create(call: &Call, mut object: Document, options: &WriteOptions) -
     if options.dry_run {
         return Ok(Written { value: document::present(&value, 0), created: true });
     }
-    let mut operations = vec![Operation::create(key, value)];
+    let lease = call.server.event_leases.lease(&call.server.store, &call.stored_kind).await.map_err(Refused::Failed)?;
+    let mut operations = vec![Operation::Put { key, value, expect: Expect::Absent, lease }];
     operations.extend(conditions);
     operations.extend(reservations);
     let committed = commit(call, operations).await?;

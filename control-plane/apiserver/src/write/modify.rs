@@ -96,7 +96,9 @@ async fn try_modify(
     let first = if removed {
         Operation::Delete { key, expect }
     } else {
-        Operation::Put { key, value: value.clone(), expect, lease: None }
+        let lease =
+            call.server.event_leases.lease(&call.server.store, &call.stored_kind).await.map_err(Refused::Failed)?;
+        Operation::Put { key, value: value.clone(), expect, lease }
     };
     let mut operations = vec![first];
     operations.extend(conditions);
