@@ -16,8 +16,11 @@
 //! ```
 
 mod cidr;
+mod cluster_roles;
+mod cron_job;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage;
 mod job;

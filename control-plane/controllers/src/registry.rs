@@ -3,8 +3,8 @@
 use crate::options::Options;
 use crate::runtime::manager::Manager;
 use crate::{
-    daemon_set, deployment, endpoints, garbage, job, load_balancer, namespace, node, replica_set, service_account,
-    stateful_set,
+    cluster_roles, cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, load_balancer, namespace,
+    node, replica_set, service_account, stateful_set,
 };
 
 /// One controller.
@@ -43,6 +43,21 @@ pub(crate) const ALL: &[Registration] = &[
         name: "job-controller",
         aliases: &["job"],
         register: |manager, _, name| job::register(manager, name),
+    },
+    Registration {
+        name: "cronjob-controller",
+        aliases: &["cronjob"],
+        register: |manager, _, name| cron_job::register(manager, name),
+    },
+    Registration {
+        name: "disruption-controller",
+        aliases: &["disruption"],
+        register: |manager, _, name| disruption::register(manager, name),
+    },
+    Registration {
+        name: "clusterrole-aggregation-controller",
+        aliases: &["clusterrole-aggregation"],
+        register: |manager, _, name| cluster_roles::register(manager, name),
     },
     Registration {
         name: "statefulset-controller",

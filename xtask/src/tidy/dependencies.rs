@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sheave-patch", &["sheave-api"]),
     ("sheave-store", &[]),
     ("sheave-apiserver", &["sheave-api", "sheave-patch", "sheave-store", "sheave-streaming"]),
-    ("sheave-controllers", &[]),
+    ("sheave-controllers", &["sheave-api"]),
     ("sheave-scheduler", &["sheave-api"]),
     ("sheave-streaming", &[]),
     ("sheave-kubelet", &["sheave-api", "sheave-image-registry", "sheave-streaming"]),

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod}
 use kube::core::Selector;
 use serde_json::json;
 
+pub(crate) use self::plan::outcome_of;
 use self::plan::{Create, FINALIZER, Plan, finished_at, is_finished, is_held};
 use crate::object::claim::claim;
 use crate::object::owner::{controller_key, controller_of, controller_reference, is_deleted};

@@ -64,10 +64,17 @@ pub(super) fn is_finished(job: &Job) -> bool {
 
 /// When the Job was over.
 pub(super) fn finished_at(job: &Job) -> Option<Timestamp> {
+    last_condition(job)?.last_transition_time.as_ref().map(|time| time.0)
+}
+
+/// How the Job ended: `Complete` or `Failed`.
+pub(crate) fn outcome_of(job: &Job) -> Option<&str> {
+    last_condition(job).map(|condition| condition.type_.as_str())
+}
+
+fn last_condition(job: &Job) -> Option<&JobCondition> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let end =
-        conditions.iter().find(|it| ["Complete", "Failed"].contains(&it.type_.as_str()) && it.status == "True")?;
-    end.last_transition_time.as_ref().map(|time| time.0)
+    conditions.iter().find(|it| ["Complete", "Failed"].contains(&it.type_.as_str()) && it.status == "True")
 }
 
 /// Whether the pod is still held for counting.

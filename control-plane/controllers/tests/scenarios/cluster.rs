@@ -28,7 +28,7 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     server: ApiServer,
     stop: CancellationToken,
-    kubelet: JoinHandle<()>,
+    kubelet: Option<JoinHandle<()>>,
     controllers: Option<JoinHandle<()>>,
     options: Options,
 }
@@ -49,21 +49,33 @@ impl<K> Kind for K where
 impl Cluster {
     /// The controllers that `controllers` selects as `--controllers` does.
     pub(crate) async fn start(controllers: &str) -> Self {
-        let options = Options { controllers: controllers.parse().unwrap(), ..Options::default() };
+        Self::start_with(controllers, |_| {}).await
+    }
+
+    /// As [`Self::start`], with other options changed.
+    pub(crate) async fn start_with(controllers: &str, change: impl FnOnce(&mut Options)) -> Self {
+        let mut cluster = Self::start_without_kubelet(controllers, change).await;
+        cluster.kubelet = Some(tokio::spawn(report_ready(cluster.client.clone())));
+        cluster
+    }
+
+    /// As [`Self::start_with`], but nobody reports pods.
+    pub(crate) async fn start_without_kubelet(controllers: &str, change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options { controllers: controllers.parse().unwrap(), ..Options::default() };
+        change(&mut options);
         let store = Store::in_memory(store_options()).expect("a store in memory opens");
         let server = ApiServer::start(Arc::new(store), sheave_apiserver::Options::default()).await;
         let server = server.expect("the bootstrap objects are made");
         let client = server.client(Identity::admin());
-        let mut cluster = Self {
-            kubelet: tokio::spawn(report_ready(client.clone())),
-            client,
-            server,
-            stop: CancellationToken::new(),
-            controllers: None,
-            options,
-        };
+        let mut cluster =
+            Self { kubelet: None, client, server, stop: CancellationToken::new(), controllers: None, options };
         cluster.start_controllers();
         cluster
+    }
+
+    /// Lets time pass for the controllers.
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.options.clock.advance(Duration::from_secs(seconds));
     }
 
     /// Starts the controllers after [`Self::kill_controllers`].
@@ -207,7 +219,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop.cancel();
-        self.kubelet.abort();
+        self.kubelet.iter().for_each(JoinHandle::abort);
         if let Some(controllers) = self.controllers.take() {
             controllers.abort();
         }

@@ -3,8 +3,11 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says why and stops")]
 
 mod cluster;
+mod cluster_roles;
+mod cron_jobs;
 mod daemon_sets;
 mod deployments;
+mod disruption;
 mod jobs;
 mod replica_sets;
 mod stateful_sets;
