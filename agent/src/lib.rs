@@ -1,7 +1,9 @@
-//! The per-node agent as a library: the kernel programs' object, its loader, its maps, and the kernel probe.
+//! The per-node agent as a library: the datapath (kernel programs and their maps), and the kernel probe.
 
+pub mod datapath;
 pub mod loader;
 pub mod maps;
 mod object;
 pub mod probe;
 pub mod rights;
+mod syscall;

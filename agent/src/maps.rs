@@ -1,8 +1,16 @@
 //! The kernel's maps as typed tables. Only this module and the kernel programs know their names.
 
+mod pinning;
+mod tables;
+
 use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
 use dataplane_common::{PacketCount, Statistic};
+
+pub use pinning::{PinError, Resized, Sizes};
+pub(crate) use pinning::{check_schema, check_shapes};
+pub use tables::FillLevel;
+pub(crate) use tables::Tables;
 
 /// Packets by family, protocol and outcome.
 const PACKET_COUNTS: &str = "PACKET_COUNTS";
@@ -33,6 +41,24 @@ pub enum MapError {
         /// Why.
         #[source]
         source: aya::maps::MapError,
+    },
+    /// The kernel refused a change; a full map says so in the cause (E2BIG).
+    #[error("cannot change the map `{name}`")]
+    Write {
+        /// The map.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: aya::maps::MapError,
+    },
+    /// The kernel refused to read many entries at once.
+    #[error("cannot read the map `{name}` in batches")]
+    Batch {
+        /// The map.
+        name: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
     },
 }
 

@@ -9,7 +9,6 @@ mod hooks;
 mod maps;
 mod report;
 mod sandbox;
-mod syscall;
 mod system;
 
 use std::io;

@@ -8,6 +8,7 @@
 //! generic path over [`Ipv4`] and [`Ipv6`]), [`Transport`]. [`classify`] takes all three and names the result.
 #![cfg_attr(not(test), no_std)]
 
+mod address;
 #[cfg(test)]
 mod against_etherparse;
 mod bytes;
@@ -15,25 +16,40 @@ mod checksum;
 mod classify;
 mod drop_reason;
 mod ethernet;
+mod event;
+mod flow;
+mod fragment;
 mod ip;
 mod ipv4;
 mod ipv6;
 mod malformed;
+mod masquerade;
 mod outcome;
+mod owner;
+mod route;
 mod statistic;
+mod traffic;
 mod transport;
 #[cfg(feature = "user")]
 mod user;
 
+pub use address::{IpAddress, LinkAddresses};
 pub use bytes::{PacketBytes, Wire};
 pub use checksum::{ChecksumUpdate, checksum};
 pub use classify::classify;
 pub use drop_reason::DropReason;
 pub use ethernet::{EtherType, EthernetHeader, Link, VlanTag};
+pub use event::{DropEvent, Hook};
+pub use flow::{Direction, FlowEntry, FlowKey, FlowKind, Tick, Tuple};
+pub use fragment::{FragmentKey, FragmentPorts};
 pub use ip::{Fragment, IpFamily, IpProtocol, Network};
 pub use ipv4::{Ipv4, Ipv4Header};
 pub use ipv6::{Ipv6, Ipv6Header};
 pub use malformed::Malformed;
+pub use masquerade::{Masquerade, PortCandidates};
 pub use outcome::Outcome;
+pub use owner::{Owner, OwnerKind};
+pub use route::{NextHop, Route, RouteKind};
 pub use statistic::{Family, PacketCount, Protocol, Statistic};
+pub use traffic::{Path, Traffic};
 pub use transport::{Icmpv4Header, Icmpv6Header, TcpFlags, TcpHeader, Transport, UdpHeader};

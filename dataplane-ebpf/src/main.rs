@@ -12,6 +12,8 @@
 mod frame;
 #[cfg(target_arch = "bpf")]
 mod maps;
+#[cfg(target_arch = "bpf")]
+mod tcx;
 #[cfg(any(target_arch = "bpf", test))]
 mod verdict;
 #[cfg(target_arch = "bpf")]

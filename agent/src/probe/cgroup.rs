@@ -12,7 +12,7 @@ use aya_obj::generated::bpf_attach_type::{
 use aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK_ADDR;
 
 use super::report::{Finding, Group, Support};
-use super::syscall;
+use crate::syscall;
 
 /// Hook, attach type, first kernel, use.
 const HOOKS: [(&str, bpf_attach_type, &str, &str); 8] = [

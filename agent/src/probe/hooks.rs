@@ -8,7 +8,7 @@ use aya_obj::generated::bpf_prog_type::{BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_X
 
 use super::report::{Finding, Group};
 use super::sandbox::Link;
-use super::syscall;
+use crate::syscall;
 
 /// `BPF_F_XDP_HAS_FRAGS`: the program copes with frames of several buffers.
 const XDP_HAS_FRAGS: u32 = 1 << 5;

@@ -7,7 +7,7 @@ use aya::sys::{SyscallError, is_map_supported};
 use aya_obj::generated::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_map_type};
 
 use super::report::{Finding, Group, Support};
-use super::syscall;
+use crate::syscall;
 
 /// Type, name, first kernel, use.
 const TYPES: [(MapType, &str, &str, &str); 9] = [
