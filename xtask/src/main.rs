@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod deny;
+mod image;
 mod process;
 mod setup;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Tidy,
     /// Check bans, licences and sources of all dependencies, offline.
     Deny,
+    /// Make container images without a registry.
+    Image(image::Arguments),
     /// Start a cluster of test hosts on this machine.
     Up,
     /// Stop that cluster.
@@ -59,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Deny => deny::run(),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Up => up::up(),
         Command::Down => up::down(),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -35,15 +35,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sheave-streaming",
         ],
     ),
+    ("sheave-image-registry", &[]),
+    ("sheave", &["sheave-apiserver", "sheave-controllers", "sheave-scheduler", "sheave-store"]),
+    ("images", &[]),
     ("testbed", &[]),
     ("test-support", &["dataplane-common", "testbed"]),
     ("packet-tests", &[]),
     ("netns-tests", &[]),
     ("api-tests", &["sheave"]),
     ("simulated-nodes", &[]),
+    ("test-images", &[]),
     ("benchmarks", &["sheave-scheduler"]),
     // Must build on a machine that has nothing but Rust, because it installs the rest: no protoc, no kernel crate.
-    ("xtask", &["ebpf-toolchain"]),
+    ("xtask", &["ebpf-toolchain", "images"]),
 ];
 
 pub(super) fn check() -> Result<Vec<String>> {
