@@ -40,7 +40,7 @@ impl PodLimits {
         Self {
             cpu_shares: shares(total_request(spec, Resource::Cpu)),
             cpu_quota: cpu_limit.map(|limit| quota(Some(limit))).filter(|quota| *quota > 0),
-            memory: total_limit(spec, Resource::Memory).map(|limit| units(Some(limit))).filter(|limit| *limit > 0),
+            memory: total_memory_limit(spec),
             pids,
         }
     }
@@ -55,6 +55,11 @@ pub fn total_request(spec: &PodSpec, resource: Resource) -> Option<Quantity> {
         peak(spec, |container| requested(container).unwrap_or(Quantity::ZERO))
     });
     Some(with_overhead(spec, resource, total)).filter(|total| !total.is_zero())
+}
+
+/// How much memory a pod may use at most, in bytes; nothing where one of its containers has no limit.
+pub(crate) fn total_memory_limit(spec: &PodSpec) -> Option<i64> {
+    total_limit(spec, Resource::Memory).map(|limit| units(Some(limit))).filter(|limit| *limit > 0)
 }
 
 /// How much of a resource a pod may use at most; nothing where one of its containers has no limit.

@@ -28,6 +28,9 @@ pub enum SourceError {
         /// What the client or the server said.
         cause: String,
     },
+    /// The Services of a namespace cannot be had.
+    #[error("services have not yet been read at least once, cannot construct envvars")]
+    Services,
 }
 
 /// ConfigMaps and Secrets of one namespace by name, each there or with the reason why not.
