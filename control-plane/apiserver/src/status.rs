@@ -96,6 +96,18 @@ impl StatusError {
             .with_details(resource_details(kind, name))
     }
 
+    /// As [`not_found`](Self::not_found) for an object of another kind than the request's.
+    pub(crate) fn not_found_resource(group: &str, resource: &str, name: &str) -> Self {
+        let qualified = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+        let details = StatusDetails {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: resource.to_owned(),
+            ..StatusDetails::default()
+        };
+        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("{qualified} {name:?} not found")).with_details(details)
+    }
+
     /// 404 for a path that serves nothing.
     pub(crate) fn no_such_resource() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")

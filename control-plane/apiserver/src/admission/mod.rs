@@ -9,10 +9,11 @@ mod tolerations;
 
 use sheave_api::Document;
 use sheave_api::kind::Kind;
+use sheave_api::view::{Edit as _, equivalent};
 use sheave_store::{Operation, Store};
 
 use crate::authn::Identity;
-use crate::authz::{Authorizer, confirm_no_escalation};
+use crate::authz::{Authorizer, Refusal, confirm_no_escalation};
 use crate::call::Call;
 use crate::meta::Meta as _;
 use crate::status::StatusError;
@@ -28,6 +29,8 @@ pub(crate) struct Review<'a> {
     /// The namespace of the object; none for cluster scope.
     pub(crate) namespace: Option<&'a str>,
 }
+
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 // === impl Review ===
 
@@ -48,12 +51,14 @@ impl<'a> Review<'a> {
     }
 
     /// Nobody gives away more than they have.
-    fn check_escalation(&self, object: &Document) -> Result<(), StatusError> {
-        if self.kind.gvk.group != "rbac.authorization.k8s.io" {
+    fn check_escalation(&self, object: &Document, old: Option<&Document>) -> Result<(), StatusError> {
+        if self.kind.gvk.group != RBAC {
             return Ok(());
         }
-        confirm_no_escalation(self.authorizer, self.identity, &self.kind.plural, object)
-            .map_err(|why| StatusError::forbidden(self.kind, object.name(), &why))
+        confirm_no_escalation(self.authorizer, self.identity, &self.kind.plural, object, old).map_err(|why| match why {
+            Refusal::Escalates(why) => StatusError::forbidden(self.kind, object.name(), &why),
+            Refusal::NoSuchRole { resource, name } => StatusError::not_found_resource(RBAC, resource, &name),
+        })
     }
 
     fn is_whole_pod(&self) -> bool {
@@ -64,7 +69,7 @@ impl<'a> Review<'a> {
 /// Reviews a new object and completes it. The operations that come back must hold when it is committed.
 pub(crate) async fn admit_create(review: &Review<'_>, object: &mut Document) -> Result<Vec<Operation>, StatusError> {
     let conditions = namespace::admit_create(review, object)?;
-    review.check_escalation(object)?;
+    review.check_escalation(object, None)?;
     if review.is_whole_pod() {
         service_account::admit_create(review, object).await?;
         tolerations::admit(object);
@@ -82,13 +87,23 @@ pub(crate) fn admit_update(
     object: &mut Document,
     old: &Document,
 ) -> Result<Vec<Operation>, StatusError> {
-    if object.get("rules") != old.get("rules") || object.get("subjects") != old.get("subjects") {
-        review.check_escalation(object)?;
+    if !changes_only_collection(object, old) {
+        review.check_escalation(object, Some(old))?;
     }
     if review.is_whole_pod() {
         tolerations::admit(object);
     }
     Ok(Vec::new())
+}
+
+/// Whether nothing changes but what the garbage collector needs. Everything else counts, labels too: they decide which
+/// roles gather this one.
+fn changes_only_collection(object: &Document, old: &Document) -> bool {
+    let mut object = object.clone();
+    for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion"] {
+        object.copy_from(old, &format!("metadata.{field}"));
+    }
+    equivalent(&object, old)
 }
 
 /// Reviews a deletion.

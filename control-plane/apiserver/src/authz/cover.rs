@@ -3,7 +3,7 @@
 use super::rules::Rule;
 
 /// The parts of `wanted` that `owned` does not cover; each part names one thing of each sort.
-pub(super) fn uncovered(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
+pub(crate) fn uncovered(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
     wanted.iter().flat_map(parts).filter(|part| !owned.iter().any(|rule| covers(rule, part))).collect()
 }
 

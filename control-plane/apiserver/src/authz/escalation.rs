@@ -10,52 +10,87 @@ use super::rules::Rule;
 use crate::authn::{Identity, MASTERS};
 use crate::meta::Meta;
 
-/// Checks the role or binding that `user` wants to write; `resource` is its plural name.
+/// Why a role or a binding may not be written.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It would give what the user does not hold; says what.
+    Escalates(String),
+    /// The binding names a role that is not there: whoever makes it later would give away its rules unseen.
+    NoSuchRole {
+        /// The role's plural kind.
+        resource: &'static str,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Checks the role or binding that `user` wants to write; `resource` is its plural name, `old` the object that it
+/// replaces.
 ///
 /// # Errors
-/// Why it is refused: the rules that the user does not hold.
+/// Why it is refused.
 pub(crate) fn confirm_no_escalation(
     authorizer: &Authorizer,
     user: &Identity,
     resource: &str,
     object: &Document,
-) -> Result<(), String> {
+    old: Option<&Document>,
+) -> Result<(), Refusal> {
     if user.is_in(MASTERS) {
         return Ok(());
     }
-    let (verb, target, rules) = match resource {
+    match resource {
         "roles" | "clusterroles" => {
-            let gathers = object.has("aggregationRule");
-            // An aggregated role can come to hold anything.
-            let rules = if gathers { vec![everything()] } else { Rule::all_of(object) };
-            ("escalate", (resource, object.name()), rules)
+            if may(authorizer, user, "escalate", resource, object.name(), object.namespace()) {
+                return Ok(());
+            }
+            let mut rules = Rule::all_of(object);
+            // An aggregated role can come to hold anything, also by a change of what it gathers.
+            if object.has("aggregationRule") || old.is_some_and(|old| old.has("aggregationRule")) {
+                rules.extend(everything());
+            }
+            check(authorizer, user, object, &rules)
         }
         "rolebindings" | "clusterrolebindings" => {
             let role = if object.text("roleRef.kind") == "Role" { "roles" } else { "clusterroles" };
-            ("bind", (role, object.text("roleRef.name")), authorizer.rules_of_binding(object))
+            let name = object.text("roleRef.name");
+            if may(authorizer, user, "bind", role, name, object.namespace()) {
+                return Ok(());
+            }
+            let rules = authorizer
+                .rules_of_binding(object)
+                .ok_or_else(|| Refusal::NoSuchRole { resource: role, name: name.to_owned() })?;
+            check(authorizer, user, object, &rules)
         }
-        _ => return Ok(()),
-    };
+        _ => Ok(()),
+    }
+}
+
+/// Whether the user has the right to give more than they have.
+fn may(authorizer: &Authorizer, user: &Identity, verb: &str, resource: &str, name: &str, namespace: &str) -> bool {
     let attributes = Attributes {
         verb: verb.to_owned(),
         subject: Subject::Resource {
             group: "rbac.authorization.k8s.io".to_owned(),
-            resource: target.0.to_owned(),
+            resource: resource.to_owned(),
             subresource: String::new(),
-            namespace: object.namespace().to_owned(),
-            name: target.1.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
         },
     };
-    if authorizer.authorize(user, &attributes) == Decision::Allowed {
-        return Ok(());
-    }
-    let missing = uncovered(&authorizer.rules_of(user, object.namespace()), &rules);
-    if missing.is_empty() { Ok(()) } else { Err(refusal(user, &missing)) }
+    authorizer.authorize(user, &attributes) == Decision::Allowed
 }
 
-fn everything() -> Rule {
+fn check(authorizer: &Authorizer, user: &Identity, object: &Document, rules: &[Rule]) -> Result<(), Refusal> {
+    let missing = uncovered(&authorizer.rules_of(user, object.namespace()), rules);
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::Escalates(refusal(user, &missing))) }
+}
+
+/// All resources, and all paths.
+fn everything() -> [Rule; 2] {
     let all = || vec!["*".to_owned()];
-    Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() }
+    let resources = Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
+    [resources, Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() }]
 }
 
 fn refusal(user: &Identity, missing: &[Rule]) -> String {

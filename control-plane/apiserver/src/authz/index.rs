@@ -76,6 +76,11 @@ impl Index {
             .flat_map(|binding| self.rules_of_role(&binding.role))
     }
 
+    /// Whether there is a role with this key.
+    pub(super) fn has_role(&self, key: &str) -> bool {
+        self.roles.contains_key(key)
+    }
+
     /// The rules of the role with this key, and of those that it gathers.
     pub(super) fn rules_of_role(&self, key: &str) -> Vec<Arc<Vec<Rule>>> {
         let Some(role) = self.roles.get(key) else { return Vec::new() };

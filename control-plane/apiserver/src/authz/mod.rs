@@ -8,6 +8,7 @@ mod rbac;
 mod rules;
 
 pub(crate) use attributes::{Attributes, Subject};
-pub(crate) use escalation::confirm_no_escalation;
+pub(crate) use cover::uncovered;
+pub(crate) use escalation::{Refusal, confirm_no_escalation};
 pub(crate) use rbac::{Authorizer, Decision};
 pub(crate) use rules::Rule;

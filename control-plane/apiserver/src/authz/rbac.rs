@@ -66,10 +66,11 @@ impl Authorizer {
         index.rules_of(user, namespace).flat_map(|rules| rules.to_vec()).collect()
     }
 
-    /// The rules of the role that a binding names.
-    pub(crate) fn rules_of_binding(&self, binding: &sheave_api::Document) -> Vec<Rule> {
+    /// The rules of the role that a binding names; none where there is no such role.
+    pub(crate) fn rules_of_binding(&self, binding: &sheave_api::Document) -> Option<Vec<Rule>> {
         let index = self.index.read();
-        index.rules_of_role(&role_key(binding)).iter().flat_map(|rules| rules.to_vec()).collect()
+        let key = role_key(binding);
+        index.has_role(&key).then(|| index.rules_of_role(&key).iter().flat_map(|rules| rules.to_vec()).collect())
     }
 }
 

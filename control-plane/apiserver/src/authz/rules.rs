@@ -38,6 +38,19 @@ impl Rule {
         role.list("rules").iter().map(Self::of).collect()
     }
 
+    /// The rule as a role has it.
+    pub(crate) fn document(&self) -> Document {
+        let parts = [
+            ("verbs", &self.verbs),
+            ("apiGroups", &self.api_groups),
+            ("resources", &self.resources),
+            ("resourceNames", &self.resource_names),
+            ("nonResourceURLs", &self.non_resource_urls),
+        ];
+        let parts = parts.into_iter().filter(|(_, values)| !values.is_empty());
+        parts.map(|(name, values)| (name.to_owned(), Document::from(values.clone()))).collect()
+    }
+
     pub(crate) fn allows(&self, attributes: &Attributes) -> bool {
         self.has_verb(&attributes.verb)
             && match &attributes.subject {

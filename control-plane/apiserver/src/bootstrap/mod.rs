@@ -1,8 +1,11 @@
 //! The objects that are there before the first user: made at every start where they are missing, through the same
 //! handlers as everybody's.
 
+mod controller_roles;
 mod kubernetes_service;
+mod namespaced_roles;
 mod objects;
+mod reconcile;
 mod roles;
 mod rules;
 mod user_roles;
@@ -18,6 +21,7 @@ use sheave_api::view::View;
 use crate::authn::{Identity, TokenKeysError};
 use crate::options::Options;
 use crate::server::ApiServer;
+use reconcile::{Repair, repair};
 
 /// A bootstrap object could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,18 @@ enum Mode {
     Create,
     /// It is brought up to date.
     Apply,
+    /// It gets what it lacks, and keeps the rest: a default role or binding.
+    Reconcile,
 }
+
+/// What the server said.
+struct Answer {
+    path: String,
+    status: StatusCode,
+    body: Document,
+}
+
+const MANAGER: &str = "fieldManager=sheave-bootstrap";
 
 /// So many objects are made at once; they share the store's commits.
 const AT_ONCE: usize = 64;
@@ -76,17 +91,54 @@ pub(crate) async fn bootstrap(server: &ApiServer, options: &Options) -> Result<(
     Ok(())
 }
 
+/// Tries to bring an object up to date that somebody else is changing.
+const TRIES: usize = 8;
+
 async fn ensure(server: ApiServer, wanted: Wanted) -> Result<(), BootstrapError> {
-    let path = match wanted.mode {
-        Mode::Create => format!("{}?fieldManager=sheave-bootstrap", wanted.collection),
-        Mode::Apply => format!("{}?fieldManager=sheave-bootstrap&force=true", wanted.collection),
-    };
-    let body = Bytes::from(wanted.object.to_string());
+    let Wanted { collection, object, mode } = wanted;
+    match mode {
+        Mode::Create => create(&server, &collection, &object).await,
+        Mode::Apply => {
+            let path = format!("{collection}?{MANAGER}&force=true");
+            send(&server, Method::PATCH, &path, &object).await.accept(&[])
+        }
+        Mode::Reconcile => reconcile_object(&server, &collection, &object).await,
+    }
+}
+
+async fn create(server: &ApiServer, collection: &str, object: &Document) -> Result<(), BootstrapError> {
+    let answer = send(server, Method::POST, &format!("{collection}?{MANAGER}"), object).await;
+    answer.accept(&[StatusCode::CONFLICT])
+}
+
+async fn reconcile_object(server: &ApiServer, collection: &str, wanted: &Document) -> Result<(), BootstrapError> {
+    let path = format!("{collection}/{}", wanted.text("metadata.name"));
+    for _ in 0..TRIES {
+        let found = send(server, Method::GET, &path, &Document::Null).await;
+        if found.status == StatusCode::NOT_FOUND {
+            return create(server, collection, wanted).await;
+        }
+        let written = match repair(&found.body, wanted) {
+            Repair::Nothing => return Ok(()),
+            Repair::Update(object) => send(server, Method::PUT, &format!("{path}?{MANAGER}"), &object).await,
+            Repair::Replace => {
+                send(server, Method::DELETE, &path, &Document::Null).await.accept(&[StatusCode::NOT_FOUND])?;
+                return create(server, collection, wanted).await;
+            }
+        };
+        if written.status != StatusCode::CONFLICT {
+            return written.accept(&[]);
+        }
+    }
+    tracing::warn!(path, "a default role is being changed by somebody else; it stays as they leave it");
+    Ok(())
+}
+
+/// A request to the server in its own name; null is no body.
+async fn send(server: &ApiServer, method: Method, path: &str, object: &Document) -> Answer {
+    let body = if object.is_null() { Bytes::new() } else { Bytes::from(object.to_string()) };
+    let content_type = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
     let mut request = Request::new(Full::new(body));
-    let (method, content_type) = match wanted.mode {
-        Mode::Create => (Method::POST, "application/json"),
-        Mode::Apply => (Method::PATCH, "application/apply-patch+yaml"),
-    };
     *request.method_mut() = method;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     // The paths are this module's own constants.
@@ -94,10 +146,19 @@ async fn ensure(server: ApiServer, wanted: Wanted) -> Result<(), BootstrapError>
     request.extensions_mut().insert(Identity::apiserver());
     let response = server.handle(request).await;
     let status = response.status();
-    if status.is_success() || status == StatusCode::CONFLICT {
-        return Ok(());
-    }
     let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let reply: Document = serde_json::from_slice(&body).unwrap_or_default();
-    Err(BootstrapError::Refused { path, status, message: reply.text("message").to_owned() })
+    Answer { path: path.to_owned(), status, body: serde_json::from_slice(&body).unwrap_or_default() }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Success, or one of these refusals.
+    fn accept(self, refusals: &[StatusCode]) -> Result<(), BootstrapError> {
+        if self.status.is_success() || refusals.contains(&self.status) {
+            return Ok(());
+        }
+        let message = self.body.text("message").to_owned();
+        Err(BootstrapError::Refused { path: self.path, status: self.status, message })
+    }
 }

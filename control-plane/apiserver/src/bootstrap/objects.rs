@@ -3,7 +3,7 @@
 use serde_json::json;
 use sheave_api::Document;
 
-use super::{Mode, Wanted, kubernetes_service, roles};
+use super::{Mode, Wanted, kubernetes_service, namespaced_roles, roles};
 use crate::options::Options;
 
 /// The namespaces that Kubernetes itself uses.
@@ -14,7 +14,7 @@ pub(super) fn groups(options: &Options) -> Vec<Vec<Wanted>> {
     let namespaces = NAMESPACES.iter().map(|name| namespace(name));
     let first = namespaces.chain(priority_classes()).chain(roles::wanted());
     let accounts = NAMESPACES.iter().map(|name| default_account(name));
-    let second = accounts.chain(kubernetes_service::wanted(options));
+    let second = accounts.chain(kubernetes_service::wanted(options)).chain(namespaced_roles::wanted());
     vec![first.collect(), second.collect()]
 }
 

@@ -4,29 +4,26 @@ use serde_json::{Value, json};
 use sheave_api::Document;
 
 use super::rules::{BOTH, READ, named, paths, rule};
-use super::user_roles;
-use super::{Mode, Wanted};
+use super::{Mode, Wanted, controller_roles, user_roles};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 const HEALTH: &str = "/healthz /livez /readyz /version /version/";
 const API: &str = "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/";
 const MONITORING: &str = "/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*";
 const ISSUER: &str =
     "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/";
 
-/// Every role and binding.
+/// Every role and binding of the whole cluster.
 pub(super) fn wanted() -> Vec<Wanted> {
-    let roles = user_roles::roles().into_iter().chain(system_roles());
-    let roles =
-        roles.map(|object| Wanted { collection: format!("/apis/{RBAC}/v1/clusterroles"), object, mode: Mode::Create });
-    let bindings = bindings();
-    let bindings = bindings.into_iter();
-    let bindings = bindings.map(|object| Wanted {
-        collection: format!("/apis/{RBAC}/v1/clusterrolebindings"),
+    let wanted = |plural: &str, object| Wanted {
+        collection: format!("/apis/{RBAC}/v1/{plural}"),
         object,
-        mode: Mode::Create,
-    });
-    roles.chain(bindings).collect()
+        mode: Mode::Reconcile,
+    };
+    let roles = user_roles::roles().into_iter().chain(system_roles()).chain(controller_roles::roles());
+    let bindings = bindings().into_iter().chain(controller_roles::bindings());
+    let roles = roles.map(|object| wanted("clusterroles", object));
+    roles.chain(bindings.map(|object| wanted("clusterrolebindings", object))).collect()
 }
 
 pub(super) fn cluster_role(name: &str, rules: &Value) -> Document {
@@ -37,7 +34,7 @@ fn role(name: &str, rules: Vec<Document>) -> Document {
     cluster_role(name, &Value::from(rules))
 }
 
-fn metadata(name: &str) -> Value {
+pub(super) fn metadata(name: &str) -> Value {
     json!({"name": name,
         "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
         "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}})
@@ -85,6 +82,12 @@ fn system_roles() -> Vec<Document> {
             approver("kube-apiserver-client-kubelet"),
         ),
         role("system:certificates.k8s.io:kubelet-serving-approver", approver("kubelet-serving")),
+        role("system:certificates.k8s.io:legacy-unknown-approver", approver("legacy-unknown")),
+        role(
+            "system:heapster",
+            vec![rule(READ, "", "events namespaces nodes pods"), rule(READ, "apps", "deployments")],
+        ),
+        role("system:kube-aggregator", vec![rule(READ, "", "endpoints services")]),
     ]
 }
 
@@ -249,19 +252,19 @@ fn bindings() -> Vec<Document> {
     ]
 }
 
-fn binding(name: &str, role: &str, subjects: &[Value]) -> Document {
+pub(super) fn binding(name: &str, role: &str, subjects: &[Value]) -> Document {
     json!({"apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRoleBinding", "metadata": metadata(name),
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}, "subjects": subjects})
 }
 
-fn group(name: &str) -> Value {
+pub(super) fn group(name: &str) -> Value {
     json!({"apiGroup": RBAC, "kind": "Group", "name": name})
 }
 
-fn user(name: &str) -> Value {
+pub(super) fn user(name: &str) -> Value {
     json!({"apiGroup": RBAC, "kind": "User", "name": name})
 }
 
-fn account(namespace: &str, name: &str) -> Value {
+pub(super) fn account(namespace: &str, name: &str) -> Value {
     json!({"kind": "ServiceAccount", "namespace": namespace, "name": name})
 }

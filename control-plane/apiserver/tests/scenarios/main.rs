@@ -3,6 +3,7 @@
 mod evictions;
 mod events;
 mod objects;
+mod roles;
 mod services;
 mod support;
 mod versions;
