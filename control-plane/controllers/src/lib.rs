@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod account;
 mod cidr;
 mod cluster_roles;
 mod cron_job;
@@ -35,20 +36,22 @@ pub mod runtime;
 mod service_account;
 mod stateful_set;
 
-use kube::Client;
 pub use tokio_util::sync::CancellationToken;
 
 pub use crate::cidr::{Cidr, InvalidCidr};
 pub use crate::load_balancer::pool::{InvalidPool, Pool};
 pub use crate::options::{Options, Selection, UnknownController};
+pub use crate::runtime::clients::Clients;
 use crate::runtime::manager::Manager;
 
 /// Runs the selected controllers until `shutdown` is cancelled; returns when every run in progress is done.
 ///
-/// Nothing that a controller meets ends this early: failures are logged, counted and retried.
-pub async fn run(client: Client, options: Options, shutdown: CancellationToken) {
-    let mut manager = Manager::new(client, options.clock.clone(), options.metrics.clone());
+/// Nothing that a controller meets ends this early: failures are logged, counted and retried. With a plain client for
+/// `clients`, all controllers act as whoever that is.
+pub async fn run(clients: impl Into<Clients>, options: Options, shutdown: CancellationToken) {
+    let mut manager = Manager::new(clients.into(), options.clock.clone(), options.metrics.clone());
     for registration in registry::ALL.iter().filter(|registration| options.controllers.includes(registration)) {
+        manager.act_as(account::account_of(registration.name));
         (registration.register)(&mut manager, &options, registration.name);
     }
     manager.until(shutdown).await;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use ipnetwork::IpNetwork;
 use sheave_apiserver::{ApiServer, Identity, TokenKeys};
+use sheave_controllers::Clients;
 use sheave_store::Store;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -162,12 +163,14 @@ fn spawn_writers(
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut writing = JoinSet::new();
-    let manager = api.client(Identity::user("system:kube-controller-manager", &["system:masters"]));
+    let shared = api.client(Identity::user("system:kube-controller-manager", &[]));
+    let server = api.clone();
+    let clients = Clients::new(shared, move |account| server.client(Identity::service_account("kube-system", account)));
     let controllers = sheave_controllers::Options {
         root_certificates: Some(authority.certificate().to_owned()),
         ..options.controllers.clone()
     };
-    writing.spawn(sheave_controllers::run(manager, controllers, shutdown.clone()));
+    writing.spawn(sheave_controllers::run(clients, controllers, shutdown.clone()));
     if options.scheduler {
         let client = api.client(Identity::user("system:kube-scheduler", &[]));
         writing.spawn(sheave_scheduler::run(client, sheave_scheduler::Options::default(), shutdown.clone()));

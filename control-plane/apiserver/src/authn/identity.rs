@@ -52,6 +52,13 @@ impl Identity {
         Self::new(UserInfo { name: name.to_owned(), groups, ..UserInfo::default() })
     }
 
+    /// A service account, with the groups that its tokens give it.
+    #[must_use]
+    pub fn service_account(namespace: &str, name: &str) -> Self {
+        let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
+        Self::user(&format!("system:serviceaccount:{namespace}:{name}"), &groups)
+    }
+
     /// The administrator: a member of `system:masters`.
     #[must_use]
     pub fn admin() -> Self {

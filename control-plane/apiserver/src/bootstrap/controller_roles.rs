@@ -79,7 +79,8 @@ const ROLES: &[(&str, &[Line])] = &[
     (
         "deployment-controller",
         &[
-            on("get list update watch", "apps", "deployments"),
+            // Upstream's writes its annotations with updates, ours with patches.
+            on("get list patch update watch", "apps", "deployments"),
             on("update", "apps", "deployments/finalizers deployments/status"),
             on(OWN, "apps", "replicasets"),
             on("get list update watch", "", "pods"),
@@ -143,7 +144,8 @@ const ROLES: &[(&str, &[Line])] = &[
     (
         "job-controller",
         &[
-            on("get list patch update watch", "batch", "jobs"),
+            // Ours also deletes those whose time to live is over.
+            on("delete get list patch update watch", "batch", "jobs"),
             on("update", "batch", "jobs/finalizers jobs/status"),
             on("create delete list patch watch", "", "pods"),
             EVENTS,

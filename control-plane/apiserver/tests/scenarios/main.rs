@@ -1,7 +1,7 @@
 //! The API server as its clients see it, in process: kube-rs for what it can say, raw requests for the wire.
 
-mod evictions;
 mod events;
+mod evictions;
 mod objects;
 mod roles;
 mod services;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::api::Requests;
 use super::cache::{Cache, Cached};
+use super::clients::Clients;
 use super::clock::Clock;
 use super::discovery::GroupKind;
 use super::metrics::Metrics;
@@ -23,7 +23,9 @@ use super::worker::{Reconciler, workers};
 
 /// Collects what is to run, then runs it.
 pub struct Manager {
-    client: Client,
+    clients: Clients,
+    /// The service account of whoever is being added.
+    account: Option<&'static str>,
     clock: Clock,
     metrics: Metrics,
     watches: Watches,
@@ -57,15 +59,20 @@ impl Needs {
 
 impl Manager {
     /// Nothing runs yet. What controllers count goes to `metrics`.
-    pub fn new(client: Client, clock: Clock, metrics: Metrics) -> Self {
-        let (recorders, writer) = Recorders::new(client.clone(), clock.clone());
-        let watches = Watches::new(client.clone());
-        Self { client, clock, metrics, watches, recorders, writer, tasks: Vec::new() }
+    pub fn new(clients: Clients, clock: Clock, metrics: Metrics) -> Self {
+        let (recorders, writer) = Recorders::new(clients.shared().clone(), clock.clone());
+        let watches = Watches::new(clients.shared().clone());
+        Self { clients, account: None, clock, metrics, watches, recorders, writer, tasks: Vec::new() }
     }
 
-    /// Requests to the API server.
+    /// From here on, [`requests`](Self::requests) are made by this service account in kube-system.
+    pub fn act_as(&mut self, account: Option<&'static str>) {
+        self.account = account;
+    }
+
+    /// Requests to the API server, in the name of whoever is being added.
     pub fn requests(&self) -> Requests {
-        Requests::new(self.client.clone())
+        Requests::new(self.clients.of(self.account))
     }
 
     /// The clock that everything here goes by.

@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod cache;
+pub mod clients;
 pub mod clock;
 pub mod correlator;
 pub mod discovery;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sheave_apiserver::{ApiServer, Identity, store_options};
-use sheave_controllers::{CancellationToken, Options};
+use sheave_controllers::{CancellationToken, Clients, Options};
 use sheave_store::Store;
 use tokio::task::JoinHandle;
 
@@ -81,8 +81,12 @@ impl Cluster {
     /// Starts the controllers after [`Self::kill_controllers`].
     pub(crate) fn start_controllers(&mut self) {
         self.stop = CancellationToken::new();
-        let client = self.server.client(Identity::admin());
-        let controllers = sheave_controllers::run(client, self.options.clone(), self.stop.clone());
+        // Each controller with its own rights, as in `sheave server`: what a role lacks fails here.
+        let shared = self.server.client(Identity::user("system:kube-controller-manager", &[]));
+        let server = self.server.clone();
+        let account = move |name: &str| server.client(Identity::service_account("kube-system", name));
+        let controllers =
+            sheave_controllers::run(Clients::new(shared, account), self.options.clone(), self.stop.clone());
         self.controllers = Some(tokio::spawn(controllers));
     }
 
