@@ -5,6 +5,7 @@ use sheave_api::kind::{Subresource, SubresourceAction};
 
 use crate::body::{self, RequestBody};
 use crate::call::Call;
+use crate::connect::{self, Inbound};
 use crate::read;
 use crate::reply::Reply;
 use crate::request::Verb;
@@ -16,6 +17,7 @@ use crate::write::{self, Part};
 pub(crate) async fn dispatch(
     call: &Call,
     subresource: Option<&Subresource>,
+    inbound: Inbound,
     body: RequestBody,
 ) -> Result<Reply, StatusError> {
     let verbs = subresource.map_or(&call.kind.verbs, |subresource| &subresource.verbs);
@@ -24,7 +26,7 @@ pub(crate) async fn dispatch(
     }
     match subresource {
         None => object(call, body).await,
-        Some(subresource) => part(call, subresource, body).await,
+        Some(subresource) => part(call, subresource, inbound, body).await,
     }
 }
 
@@ -45,7 +47,7 @@ async fn object(call: &Call, body: RequestBody) -> Result<Reply, StatusError> {
     }
 }
 
-async fn part(call: &Call, part: &Subresource, body: RequestBody) -> Result<Reply, StatusError> {
+async fn part(call: &Call, part: &Subresource, inbound: Inbound, body: RequestBody) -> Result<Reply, StatusError> {
     match part.action {
         SubresourceAction::Status => written_part(call, Part::Status, body).await,
         SubresourceAction::EphemeralContainers
@@ -60,13 +62,11 @@ async fn part(call: &Call, part: &Subresource, body: RequestBody) -> Result<Repl
         SubresourceAction::Binding => subresource::bind(call, &body::read(body).await?).await,
         SubresourceAction::Eviction => subresource::evict(call, &body::read(body).await?).await,
         SubresourceAction::Token => subresource::token(call, &body::read(body).await?),
-        SubresourceAction::Log
+        action @ (SubresourceAction::Log
         | SubresourceAction::Exec
         | SubresourceAction::Attach
         | SubresourceAction::PortForward
-        | SubresourceAction::Proxy => {
-            Err(StatusError::unavailable("no node serves this: the connection to the node's kubelet cannot be made"))
-        }
+        | SubresourceAction::Proxy) => connect::serve(call, action, connect::Request { inbound, body }).await,
     }
 }
 

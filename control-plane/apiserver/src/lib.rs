@@ -8,6 +8,7 @@
 //! dispatch the handler of verb and subresource
 //! read     get, list, watch: presented bytes from the store's memory
 //! write    decode, default, admission, validation, compare-and-swap
+//! connect  logs, exec, port-forward, proxies: passed on to nodes, pods and services
 //! ```
 //!
 //! Objects are documents: JSON from the wire to the store, served back without being encoded again.
@@ -19,6 +20,7 @@ mod authz;
 mod body;
 mod bootstrap;
 mod call;
+mod connect;
 mod convert;
 mod dispatch;
 mod document;
@@ -45,6 +47,7 @@ mod write;
 pub use authn::{Identity, RejectedCertificate, TokenKeys, TokenKeysError, UserInfo};
 pub use body::{BoxError, RequestBody, ResponseBody};
 pub use bootstrap::BootstrapError;
+pub use connect::{Connect, ConnectFuture, Connection, Destination};
 pub use options::Options;
 pub use request::{ResourcePath, Target, Verb};
 pub use server::ApiServer;

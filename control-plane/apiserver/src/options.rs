@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 
 use crate::authn::TokenKeys;
+use crate::connect::Connect;
 
 /// Settings of an API server.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Options {
     pub token_keys: Option<Arc<TokenKeys>>,
     /// How long an event stays after it was last written.
     pub event_ttl: Duration,
+    /// The way to nodes, pods and services. None: logs, exec, port-forward and proxies are answered with 503.
+    pub connector: Option<Arc<dyn Connect>>,
 }
 
 // === impl Options ===
@@ -39,6 +42,7 @@ impl Default for Options {
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             token_keys: None,
             event_ttl: Duration::from_secs(3600),
+            connector: None,
         }
     }
 }

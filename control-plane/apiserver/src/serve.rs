@@ -13,6 +13,7 @@ use crate::authn::{Identity, MASTERS};
 use crate::authz::{Attributes, Decision, Subject};
 use crate::body::{RequestBody, ResponseBody};
 use crate::call::Call;
+use crate::connect::Inbound;
 use crate::dispatch;
 use crate::metrics::Labels;
 use crate::negotiate::{self, Accepted, AnswerFormat, Shape};
@@ -62,13 +63,14 @@ async fn resource(
     server: &Arc<Inner>,
     identity: Identity,
     mut path: ResourcePath,
-    parts: Parts,
+    mut parts: Parts,
     body: RequestBody,
     labels: &mut Labels,
 ) -> Result<Reply, StatusError> {
     let query = Query::parse(parts.uri.query());
-    let verb =
-        Verb::of_resource(&parts.method, &path, query.flag("watch")).ok_or_else(StatusError::method_not_allowed)?;
+    // A proxied request has its own query.
+    let watch = path.subresource.is_none() && query.flag("watch");
+    let verb = Verb::of_resource(&parts.method, &path, watch).ok_or_else(StatusError::method_not_allowed)?;
     *labels = Labels::of_resource(verb, &path);
     name_of_selector(verb, &mut path, &query);
     require(server, &identity, &Attributes::resource(verb.as_str(), &path))?;
@@ -80,10 +82,14 @@ async fn resource(
         .resource(&path.group, &path.version, &path.resource)
         .ok_or_else(StatusError::no_such_resource)?;
     let subresource = subresource(kind, &path)?.cloned();
+    if verb == Verb::Get && subresource.as_ref().is_some_and(|subresource| is_session(subresource.action)) {
+        require(server, &identity, &Attributes::resource(Verb::Create.as_str(), &path))?;
+    }
     let is_long = is_long_running(verb, subresource.as_ref(), &query);
     let accepted = accepted(&parts, &query, subresource.as_ref())?;
     let _admitted = server.in_flight.admit(verb, is_long || identity.is_in(MASTERS))?;
     let stored_kind = server.registry.kind(&kind.storage).unwrap_or(kind);
+    let inbound = Inbound::of(&mut parts);
     let call = Call {
         server: Arc::clone(server),
         identity,
@@ -96,7 +102,7 @@ async fn resource(
         headers: parts.headers,
         warnings: Mutex::default(),
     };
-    let work = dispatch::dispatch(&call, subresource.as_ref(), body);
+    let work = dispatch::dispatch(&call, subresource.as_ref(), inbound, body);
     let reply = if is_long { work.await } else { in_time(work).await }?;
     finish(&call, reply).await
 }
@@ -145,6 +151,12 @@ fn is_long_running(verb: Verb, subresource: Option<&Subresource>, query: &Query)
             SubresourceAction::Log => query.flag("follow"),
             action => is_connection(action),
         })
+}
+
+/// A WebSocket's GET starts something in a pod just as SPDY's POST does: reading rights are not enough (Kubernetes 1.35,
+/// `AuthorizePodWebsocketUpgradeCreatePermission`).
+fn is_session(action: SubresourceAction) -> bool {
+    matches!(action, SubresourceAction::Exec | SubresourceAction::Attach | SubresourceAction::PortForward)
 }
 
 fn is_connection(action: SubresourceAction) -> bool {

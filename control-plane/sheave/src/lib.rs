@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod files;
 pub mod kubeconfig;
 pub mod listen;
+mod nodes;
 pub mod pki;
 pub mod server;
 mod tls;

@@ -17,6 +17,7 @@ use tracing::info;
 use crate::files::{self, Mode};
 use crate::kubeconfig::kubeconfig;
 use crate::listen::{self, Listen};
+use crate::nodes::NodeConnector;
 use crate::pki::{Authority, ServerNames};
 use crate::tls::Acceptor;
 
@@ -45,7 +46,7 @@ pub struct Options {
 /// A running server.
 pub struct Server {
     api: ApiServer,
-    authority: Authority,
+    authority: Arc<Authority>,
     addresses: Vec<SocketAddr>,
     kubeconfig: PathBuf,
     /// Ends controllers and scheduler, which write.
@@ -92,12 +93,18 @@ impl Server {
         let addresses = sockets.iter().map(tokio::net::TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let advertise = advertise(&options, &addresses)?;
 
-        let authority = Authority::load_or_create(&pki)?;
+        let authority = Arc::new(Authority::load_or_create(&pki)?);
         let path = data.join("store.redb");
         let store = Arc::new(open_store(&path).await?);
         let token_keys = Some(Arc::new(token_keys(&pki)?));
-        let mut api_options =
-            sheave_apiserver::Options { advertise, token_keys, event_ttl: options.event_ttl, ..Default::default() };
+        let connector: Arc<dyn sheave_apiserver::Connect> = Arc::new(NodeConnector::new(Arc::clone(&authority))?);
+        let mut api_options = sheave_apiserver::Options {
+            advertise,
+            token_keys,
+            event_ttl: options.event_ttl,
+            connector: Some(connector),
+            ..Default::default()
+        };
         if !options.service_cidrs.is_empty() {
             api_options.service_cidrs.clone_from(&options.service_cidrs);
         }

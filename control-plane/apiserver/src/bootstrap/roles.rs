@@ -238,6 +238,11 @@ fn bindings() -> Vec<Document> {
             &[user("system:kube-controller-manager")],
         ),
         binding("system:kube-dns", "system:kube-dns", &[account("kube-system", "kube-dns")]),
+        binding(
+            "sheave:apiserver-kubelet-client",
+            "system:kubelet-api-admin",
+            &[user("kube-apiserver-kubelet-client")],
+        ),
         binding("sheave:kubelet-bootstrap", "system:node-bootstrapper", &[group("system:bootstrappers")]),
         binding(
             "sheave:node-autoapprove-bootstrap",

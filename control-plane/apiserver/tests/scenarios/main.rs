@@ -2,6 +2,7 @@
 
 mod events;
 mod evictions;
+mod nodes;
 mod objects;
 mod roles;
 mod services;

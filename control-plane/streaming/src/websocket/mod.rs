@@ -46,6 +46,20 @@ where
     let _ = tokio::time::timeout(std::time::Duration::from_secs(5), end).await;
 }
 
+/// A WebSocket over `IO`.
+pub type Socket<IO> = WebSocketStream<IO>;
+
+/// A message without channels: binary, or text in base64.
+#[must_use]
+pub fn data(data: Bytes, is_base64: bool) -> tokio_tungstenite::tungstenite::Message {
+    use base64::Engine as _;
+    if is_base64 {
+        let text = base64::engine::general_purpose::STANDARD.encode(&data);
+        return tokio_tungstenite::tungstenite::Message::text(text);
+    }
+    binary(data)
+}
+
 /// A binary message.
 #[must_use]
 pub fn binary(data: impl Into<Bytes>) -> tokio_tungstenite::tungstenite::Message {
