@@ -1,4 +1,4 @@
-//! `sheave`: the control plane in one binary.
+//! `sheave`: control plane and node in one binary.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use ipnetwork::IpNetwork;
 use sheave::cluster::ClusterArguments;
 use sheave::listen::Listen;
+use sheave::node::{Node, NodeArguments};
 use sheave::server::{Options, Server};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Run the control plane: API server, store, controllers, scheduler.
     Server(ServerArguments),
+    /// Run a node: the kubelet, over a container runtime that is there already.
+    Node(NodeArguments),
 }
 
 #[derive(clap::Args)]
@@ -62,28 +65,23 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Server(arguments) = command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start tokio")?;
-    runtime.block_on(serve(Options {
-        listen: arguments.listen,
-        advertise_address: arguments.advertise_address,
-        event_ttl: arguments.cluster.event_ttl,
-        controllers: arguments.cluster.options(&arguments.service_cidr)?,
-        service_cidrs: arguments.service_cidr,
-        ..Options::new(&arguments.data_dir)
-    }))
+    match command {
+        Command::Server(arguments) => runtime.block_on(serve(Options {
+            listen: arguments.listen,
+            advertise_address: arguments.advertise_address,
+            event_ttl: arguments.cluster.event_ttl,
+            controllers: arguments.cluster.options(&arguments.service_cidr)?,
+            service_cidrs: arguments.service_cidr,
+            ..Options::new(&arguments.data_dir)
+        })),
+        Command::Node(arguments) => runtime.block_on(keep_node(arguments)),
+    }
 }
 
 /// Runs until SIGTERM or SIGINT.
 async fn serve(options: Options) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let stopped = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let stopped = stop_signal()?;
     tokio::pin!(stopped);
     let server = tokio::select! {
         server = Server::start(options) => server?,
@@ -92,4 +90,25 @@ async fn serve(options: Options) -> Result<()> {
     stopped.await;
     server.stop().await;
     Ok(())
+}
+
+/// Runs until SIGTERM or SIGINT; containers run on.
+async fn keep_node(arguments: NodeArguments) -> Result<()> {
+    let stopped = stop_signal()?;
+    let node = Node::start(arguments).await?;
+    stopped.await;
+    node.stop().await;
+    Ok(())
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -1,8 +1,8 @@
 //! The mount table of a node: the machine's files, with everything of its own that a node has to have.
 //!
 //! A node begins with a copy of the machine's mounts and then hides what two nodes must not share. Its writes to
-//! `/etc` and `/opt` (where CNI keeps configuration and plugins) go to an overlay of its own, `/var/lib` is a folder of
-//! its own, `/run` an empty tmpfs, `/proc`, `/sys`, the cgroup hierarchies and `/sys/fs/bpf` are mounted afresh and
+//! `/etc` and `/opt` (where CNI keeps configuration and plugins) go to an overlay of its own, `/var/lib` and `/var/log`
+//! are folders of its own, `/run` an empty tmpfs, `/proc`, `/sys`, the cgroup hierarchies and `/sys/fs/bpf` are mounted afresh and
 //! show the node's namespaces. In the end the whole tree is shared (`mount --make-rshared /`), as the kubelet's
 //! hostPath propagation expects of a node.
 
@@ -22,7 +22,7 @@ use crate::cgroup::Hierarchies;
 /// Folders that a node mounts afresh. The machine's mounts there are detached first: a copy of a network namespace's
 /// bind mount in `/run/netns` would keep that namespace alive as long as the node, and programs that look for the cgroup
 /// hierarchies in the mount table would find two of each.
-const HIDDEN: [&str; 4] = ["/run", "/var/lib", "/sys", "/proc"];
+const HIDDEN: [&str; 5] = ["/run", "/var/lib", "/var/log", "/sys", "/proc"];
 
 /// Folders that a node changes without its neighbours seeing it.
 const OVERLAID: [&str; 2] = ["/etc", "/opt"];
@@ -69,8 +69,10 @@ pub(super) fn hide_machine(data: &Path) -> Result<(), MountError> {
     for folder in OVERLAID {
         overlay(data, folder)?;
     }
-    let own = prepare(&data.join("var-lib"))?;
-    mounted(rustix::mount::mount_bind(&own, "/var/lib"), &own.display(), "/var/lib")?;
+    for (own, folder) in [("var-lib", "/var/lib"), ("var-log", "/var/log")] {
+        let own = prepare(&data.join(own))?;
+        mounted(rustix::mount::mount_bind(&own, folder), &own.display(), folder)?;
+    }
     mount("tmpfs", "/run", Some("mode=755"))?;
     prepare(Path::new("/run/netns"))?;
     mount("sysfs", "/sys", None)?;

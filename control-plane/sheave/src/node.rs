@@ -1,0 +1,173 @@
+//! `sheave node`: the kubelet of this machine.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Taint;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use sheave_kubelet::pod::dns::ClusterDns;
+use sheave_kubelet::{Kubelet, Options};
+
+/// The port of every kubelet.
+const PORT: u16 = 10250;
+
+/// Command line of a node.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NodeArguments {
+    /// How to reach the API server, and as whom.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+    /// The node's name in the API; this machine's host name unless given.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Where the node keeps what must survive a restart, such as volumes of pods; made when it is not there.
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/sheave/node")]
+    data_dir: PathBuf,
+    /// Where logs of containers are, and log collectors look.
+    #[arg(long, value_name = "FOLDER", default_value = "/var/log/pods")]
+    pod_logs_dir: PathBuf,
+    /// The socket of the container runtime.
+    #[arg(long, value_name = "unix://PATH", default_value = "unix:///run/containerd/containerd.sock")]
+    container_runtime_endpoint: String,
+    /// The cgroup below which pods live, in every hierarchy.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    cgroup_root: String,
+    /// Address at which others reach this node; two of different families, separated by a comma. Unless given, the one
+    /// from which it reaches the API server.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    node_ip: Vec<IpAddr>,
+    /// Addresses of the cluster's DNS, separated by commas; without them pods ask whom the node asks.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    cluster_dns: Vec<IpAddr>,
+    /// The cluster's domain.
+    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
+    /// The file that says whom the node asks for names.
+    #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
+    resolv_conf: PathBuf,
+    /// Most pods on this node.
+    #[arg(long, value_name = "NUMBER", default_value_t = 110)]
+    max_pods: u32,
+    /// Labels of the node beside the usual ones: KEY=VALUE, separated by commas.
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    node_labels: Vec<(String, String)>,
+    /// Taints that the node registers with: KEY=VALUE:EFFECT or KEY:EFFECT, separated by commas.
+    #[arg(long, value_name = "KEY=VALUE:EFFECT", value_delimiter = ',', value_parser = taint)]
+    register_with_taints: Vec<Taint>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    kubelet: Kubelet,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Starts the kubelet.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be used, or something of this machine is missing.
+    pub async fn start(arguments: NodeArguments) -> Result<Self> {
+        let path = arguments.kubeconfig.display().to_string();
+        let kubeconfig = Kubeconfig::read_from(&arguments.kubeconfig)
+            .with_context(|| format!("cannot read the kubeconfig {path}"))?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        let config = config.with_context(|| format!("cannot use the kubeconfig {path}"))?;
+        let options = arguments.options(&config.cluster_url)?;
+        let client = Client::try_from(config).with_context(|| format!("cannot use the kubeconfig {path}"))?;
+        Ok(Self { kubelet: Kubelet::start(client, options)? })
+    }
+
+    /// Stops it; containers run on.
+    pub async fn stop(self) {
+        self.kubelet.stop().await;
+    }
+}
+
+// === impl NodeArguments ===
+
+impl NodeArguments {
+    fn options(self, server: &http::Uri) -> Result<Options> {
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let addresses = if self.node_ip.is_empty() { vec![address_toward(server)?] } else { self.node_ip };
+        if !self.cgroup_root.starts_with('/') {
+            bail!("--cgroup-root {}: write a path that begins with a slash", self.cgroup_root);
+        }
+        Ok(Options {
+            node_name: self.name.unwrap_or_else(|| hostname.to_lowercase()),
+            hostname,
+            addresses,
+            data_directory: self.data_dir,
+            log_directory: self.pod_logs_dir,
+            runtime_endpoint: self.container_runtime_endpoint,
+            cgroup_root: self.cgroup_root,
+            dns: ClusterDns { servers: self.cluster_dns, domain: self.cluster_domain },
+            resolv_conf: self.resolv_conf,
+            max_pods: self.max_pods,
+            labels: self.node_labels.into_iter().collect::<BTreeMap<_, _>>(),
+            taints: self.register_with_taints,
+            port: PORT,
+        })
+    }
+}
+
+/// The address of this machine from which it reaches the server: connecting a UDP socket sends nothing.
+fn address_toward(server: &http::Uri) -> Result<IpAddr> {
+    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+    let port = server.port_u16().unwrap_or(443);
+    let find = || {
+        let server =
+            (host, port).to_socket_addrs()?.next().ok_or_else(|| std::io::Error::other("it has no address"))?;
+        let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(server)?;
+        socket.local_addr().map(|address: SocketAddr| address.ip())
+    };
+    find().with_context(|| format!("cannot tell from which address this node reaches {server}: give --node-ip"))
+}
+
+fn label(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => bail!("{text:?} is no label: write KEY=VALUE"),
+    }
+}
+
+fn taint(text: &str) -> Result<Taint> {
+    let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+    let Some((what, effect)) = text.rsplit_once(':').filter(|(_, effect)| effects.contains(effect)) else {
+        bail!("{text:?} is no taint: write KEY=VALUE:EFFECT, with an effect of {}", effects.join(", "));
+    };
+    let (key, value) = what.split_once('=').map_or((what, None), |(key, value)| (key, Some(value.to_owned())));
+    Ok(Taint { key: key.to_owned(), value, effect: effect.to_owned(), time_added: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_address_is_the_one_toward_the_server() {
+        for (server, expected) in [("https://127.0.0.1:6443", "127.0.0.1"), ("https://[::1]:6443", "::1")] {
+            assert_eq!(address_toward(&server.parse().unwrap()).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn labels_and_taints_are_read_as_kubectl_writes_them() {
+        assert_eq!(label("disk=ssd").unwrap(), ("disk".to_owned(), "ssd".to_owned()));
+        assert!(label("disk").is_err());
+        let full = taint("dedicated=gpu:NoSchedule").unwrap();
+        assert_eq!(
+            (full.key.as_str(), full.value.as_deref(), full.effect.as_str()),
+            ("dedicated", Some("gpu"), "NoSchedule")
+        );
+        assert_eq!(taint("dedicated:NoExecute").unwrap().value, None);
+        assert!(taint("dedicated:Never").is_err());
+    }
+}
