@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Counts,
     /// It does not count.
     Ignored,
+    /// It counts, and its index has failed for good.
+    FailsIndex,
     /// The Job has failed, for this reason.
     FailsJob(String),
 }
@@ -24,6 +26,7 @@ pub(super) fn judge(job: &Job, failed: &Pod) -> Failure {
         let Some(why) = matches(rule, failed) else { continue };
         return match rule.action.as_str() {
             "Ignore" => Failure::Ignored,
+            "FailIndex" => Failure::FailsIndex,
             "FailJob" => Failure::FailsJob(format!("{why} matching FailJob rule at index {index}")),
             _ => Failure::Counts,
         };

@@ -1,23 +1,30 @@
 //! Jobs: run pods until enough of them succeed.
 
+mod backoff;
+mod count;
 mod failure_policy;
 mod indexes;
+mod outcome;
+mod per_index;
 mod plan;
+mod pods;
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::core::Selector;
 use serde_json::json;
 
-pub(crate) use self::plan::outcome_of;
-use self::plan::{Create, FINALIZER, Plan, finished_at, is_finished, is_held};
+pub(crate) use self::outcome::outcome_of;
+use self::outcome::{finished_at, is_finished};
+use self::plan::{Create, FINALIZER, Observed, Plan, is_held};
+use self::pods::{new_indexed_pod, new_pod};
 use crate::object::claim::claim;
-use crate::object::owner::{controller_key, controller_of, controller_reference, is_deleted};
+use crate::object::owner::{controller_key, is_deleted};
 use crate::object::pod;
-use crate::object::template::{name_prefix, pod_from_template};
+use crate::object::revisioned::wake_owners;
 use crate::runtime::api::{Deletion, Requests};
 use crate::runtime::cache::Cache;
 use crate::runtime::clock::Clock;
@@ -54,15 +61,7 @@ pub(crate) fn register(manager: &mut Manager, name: &'static str) {
     });
     pods.on_change({
         let (jobs, queue) = (jobs.clone(), queue.clone());
-        move |change| {
-            for pod in change.sides() {
-                controller_key::<Job>(&pod.metadata).into_iter().for_each(|key| queue.add(key));
-            }
-            if let Some(orphan) = change.new.filter(|pod| controller_of(&pod.metadata).is_none()) {
-                let namespace = orphan.metadata.namespace.as_deref().unwrap_or_default();
-                jobs.in_namespace(namespace).iter().for_each(|job| queue.add(ObjectKey::of(job.as_ref())));
-            }
-        }
+        move |change| wake_owners(change, &jobs, &queue)
     });
     let controller = Controller {
         requests: manager.requests(),
@@ -87,14 +86,15 @@ impl Reconciler for Controller {
             self.own.forget(key);
             return self.release_orphans(key).await;
         };
-        let spec = job.spec.clone().unwrap_or_default();
+        let Some(spec) = job.spec.as_ref() else { return Ok(Action::await_change()) };
         if spec.managed_by.as_deref().is_some_and(|by| by != "kubernetes.io/job-controller") {
             return Ok(Action::await_change());
         }
         if !self.expectations.are_met(key) || !self.own.are_met(key) {
             return Ok(Action::requeue(LAGGING));
         }
-        let selector = Selector::try_from(spec.selector.unwrap_or_default()).ok().filter(|it| !it.selects_all());
+        let selector =
+            Selector::try_from(spec.selector.clone().unwrap_or_default()).ok().filter(|it| !it.selects_all());
         let Some(selector) = selector else {
             return Err(Error::Invalid { object: format!("Job {key}"), reason: "its selector is empty".into() });
         };
@@ -105,7 +105,8 @@ impl Reconciler for Controller {
             }
             return self.expire(key, &job).await;
         }
-        self.execute(key, &job, plan::plan(&job, &pods, &self.clock.time())).await
+        let now = self.clock.time();
+        self.execute(key, &job, Observed { job: &job, spec, pods: &pods, now: &now }.plan()).await
     }
 }
 
@@ -119,8 +120,8 @@ impl Controller {
                 Err(error) => return Err(error),
             }
             match plan.tell {
-                Some((true, reason, message)) => self.recorder.normal(job, reason, message),
-                Some((false, reason, message)) => self.recorder.warning(job, reason, message),
+                Some((true, reason, message)) => self.recorder.normal(job, &reason, message),
+                Some((false, reason, message)) => self.recorder.warning(job, &reason, message),
                 None => {}
             }
         }
@@ -142,8 +143,8 @@ impl Controller {
     async fn create(&self, key: &ObjectKey, job: &Job, create: &Create) -> Result<(), Error> {
         let pods: Vec<Pod> = match create {
             Create::None => Vec::new(),
-            Create::Count(count) => vec![new_pod(job, None); (*count).min(BURST)],
-            Create::Indexes(indexes) => indexes.iter().take(BURST).map(|index| new_pod(job, Some(*index))).collect(),
+            Create::Count(count) => vec![new_pod(job); (*count).min(BURST)],
+            Create::Indexes(indexes) => indexes.iter().take(BURST).map(|slot| new_indexed_pod(job, *slot)).collect(),
         };
         let pods = &pods;
         let results = slow_start(pods.len(), |index| async move {
@@ -196,35 +197,4 @@ impl Controller {
         ignore_not_found(self.requests.delete::<Job>(key, &Deletion::of(job).background()).await)?;
         Ok(Action::await_change())
     }
-}
-
-fn new_pod(job: &Job, index: Option<i32>) -> Pod {
-    let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
-    let (namespace, name) =
-        (job.metadata.namespace.clone().unwrap_or_default(), job.metadata.name.clone().unwrap_or_default());
-    let mut pod = pod_from_template(&template, &namespace, controller_reference(job));
-    pod.metadata.generate_name = Some(name_prefix(&name));
-    pod.metadata.finalizers.get_or_insert_default().push(FINALIZER.into());
-    if let Some(index) = index {
-        pod.metadata.generate_name = Some(format!("{name}-{index}-"));
-        pod.metadata.annotations.get_or_insert_default().insert(indexes::INDEX.into(), index.to_string());
-        pod.metadata.labels.get_or_insert_default().insert(indexes::INDEX.into(), index.to_string());
-        let spec = pod.spec.get_or_insert_default();
-        spec.hostname.get_or_insert_with(|| format!("{name}-{index}"));
-        let containers = spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());
-        containers.for_each(|container| add_index(container.env.get_or_insert_default()));
-    }
-    pod
-}
-
-/// The container learns its index, unless the user set the variable.
-fn add_index(env: &mut Vec<EnvVar>) {
-    const VARIABLE: &str = "JOB_COMPLETION_INDEX";
-    if env.iter().any(|variable| variable.name == VARIABLE) {
-        return;
-    }
-    let field_path = format!("metadata.annotations['{}']", indexes::INDEX);
-    let field_ref = Some(ObjectFieldSelector { api_version: None, field_path });
-    let source = EnvVarSource { field_ref, ..EnvVarSource::default() };
-    env.push(EnvVar { name: VARIABLE.into(), value: None, value_from: Some(source) });
 }

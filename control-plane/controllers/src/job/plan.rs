@@ -1,23 +1,31 @@
 //! The next step of a Job, decided from what is observed alone.
-//!
-//! A finished pod is counted exactly once, whatever crashes when: it is first written into the status as uncounted,
-//! then its finalizer goes, and only when that is seen it moves into the counters (KEP-2307).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus, UncountedTerminatedPods};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::failure_policy::{Failure, judge};
-use super::indexes;
+use super::count::count;
+use super::outcome::{End, condition, deadline, nonzero, number, set, total};
+use super::per_index::{Slot, Unreplaced};
+use super::{backoff, indexes};
 use crate::object::owner::uid;
 use crate::object::pod::{self, Phase};
 
 /// Holds a pod until it is counted.
 pub(super) const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+
+/// What the controller sees of a Job that is not over.
+pub(super) struct Observed<'a> {
+    pub(super) job: &'a Job,
+    pub(super) spec: &'a JobSpec,
+    /// Its pods.
+    pub(super) pods: &'a [Arc<Pod>],
+    pub(super) now: &'a Time,
+}
 
 /// What the controller is to do, in this order.
 #[derive(Debug, Default)]
@@ -26,12 +34,14 @@ pub(super) struct Plan {
     pub(super) status: JobStatus,
     /// Pods that the status accounts for: their finalizer goes.
     pub(super) release: Vec<Arc<Pod>>,
+    /// Failed pods that stay held until their index has another one.
+    pub(super) unreplaced: Vec<Arc<Pod>>,
     /// Pods that go, uncounted.
     pub(super) delete: Vec<Arc<Pod>>,
-    /// So many pods are missing, or these indexes.
+    /// The pods that are missing.
     pub(super) create: Create,
-    /// What users are told: type, reason, message.
-    pub(super) tell: Option<(bool, &'static str, String)>,
+    /// What users are told: whether it is fine, reason, message.
+    pub(super) tell: Option<(bool, String, String)>,
     /// When to look again although nothing changed.
     pub(super) check_at: Option<Timestamp>,
 }
@@ -45,36 +55,7 @@ pub(super) enum Create {
     /// So many equal ones.
     Count(usize),
     /// One for each index.
-    Indexes(Vec<i32>),
-}
-
-/// How a Job ended.
-enum End {
-    Complete,
-    Failed(&'static str, String),
-}
-
-const FIRST_BACKOFF: i64 = 10;
-const LAST_BACKOFF: i64 = 600;
-
-/// Whether the Job is over.
-pub(super) fn is_finished(job: &Job) -> bool {
-    finished_at(job).is_some()
-}
-
-/// When the Job was over.
-pub(super) fn finished_at(job: &Job) -> Option<Timestamp> {
-    last_condition(job)?.last_transition_time.as_ref().map(|time| time.0)
-}
-
-/// How the Job ended: `Complete` or `Failed`.
-pub(crate) fn outcome_of(job: &Job) -> Option<&str> {
-    last_condition(job).map(|condition| condition.type_.as_str())
-}
-
-fn last_condition(job: &Job) -> Option<&JobCondition> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|it| ["Complete", "Failed"].contains(&it.type_.as_str()) && it.status == "True")
+    Indexes(Vec<Slot>),
 }
 
 /// Whether the pod is still held for counting.
@@ -82,277 +63,156 @@ pub(super) fn is_held(pod: &Pod) -> bool {
     pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Decides on one step of a Job that is not over; `pods` are its pods.
-pub(super) fn plan(job: &Job, pods: &[Arc<Pod>], now: &Time) -> Plan {
-    let spec = job.spec.clone().unwrap_or_default();
-    let mut plan = Plan { status: job.status.clone().unwrap_or_default(), ..Plan::default() };
-    let suspended = spec.suspend.unwrap_or(false);
-    count(job, &spec, pods, &mut plan);
-    note_suspension(suspended, &mut plan, now);
-    let active: Vec<_> = pods.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
-    let end = end(job, &spec, pods, &active, &plan, now.0);
-    match end {
-        Some(end) => finish(end, active, &mut plan, now),
-        None if suspended => plan.delete = active,
-        None => fill(job, &spec, pods, active, &mut plan, now.0),
-    }
-    let leaving: Vec<_> = plan.delete.iter().map(|pod| uid(&pod.metadata).to_owned()).collect();
-    let staying =
-        pods.iter().filter(|pod| pod::is_active(pod) && !leaving.iter().any(|gone| gone == uid(&pod.metadata)));
-    let staying: Vec<_> = staying.collect();
-    plan.status.active = nonzero(staying.len());
-    plan.status.ready = Some(number(staying.iter().filter(|pod| pod::is_ready(pod)).count()));
-    plan.status.terminating =
-        Some(number(pods.iter().filter(|pod| pod::is_terminating(pod) && !pod::is_finished(pod)).count()));
-    plan
-}
+// === impl Observed ===
 
-/// Takes note of pods that finished, and of those whose finalizer is gone.
-fn count(job: &Job, spec: &JobSpec, pods: &[Arc<Pod>], plan: &mut Plan) {
-    let uncounted = plan.status.uncounted_terminated_pods.take().unwrap_or_default();
-    let held = |known: &String| pods.iter().any(|pod| uid(&pod.metadata) == known && is_held(pod));
-    let (mut succeeded, counted): (Vec<_>, Vec<_>) =
-        uncounted.succeeded.unwrap_or_default().into_iter().partition(held);
-    plan.status.succeeded = nonzero(counted.len() + amount(plan.status.succeeded));
-    let (mut failed, counted): (Vec<_>, Vec<_>) = uncounted.failed.unwrap_or_default().into_iter().partition(held);
-    plan.status.failed = nonzero(counted.len() + amount(plan.status.failed));
-    let completions = spec.completions.unwrap_or(i32::MAX);
-    let mut done = indexes::parse(plan.status.completed_indexes.as_deref().unwrap_or_default(), completions);
-    for pod in pods.iter().filter(|pod| is_held(pod)) {
-        let name = uid(&pod.metadata).to_owned();
-        let known = succeeded.contains(&name) || failed.contains(&name);
+impl Observed<'_> {
+    /// Decides on one step.
+    pub(super) fn plan(&self) -> Plan {
+        let mut plan = Plan { status: self.job.status.clone().unwrap_or_default(), ..Plan::default() };
+        let unreplaced = Unreplaced::of(self);
+        count(self, &unreplaced, &mut plan);
+        self.note_suspension(&mut plan);
+        let active: Vec<_> = self.pods.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
+        match End::of(self, &active, &plan.status) {
+            Some(end) => end.carry_out(self, active, &mut plan),
+            None if self.is_suspended() => plan.delete = active,
+            None => self.fill(active, &unreplaced, &mut plan),
+        }
+        self.count_living(&mut plan);
+        plan
+    }
+
+    pub(super) fn is_indexed(&self) -> bool {
+        self.spec.completion_mode.as_deref() == Some("Indexed")
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.spec.suspend.unwrap_or(false)
+    }
+
+    pub(super) fn completions(&self) -> i32 {
+        self.spec.completions.unwrap_or(i32::MAX)
+    }
+
+    /// Whether the pod is to be counted as failed and replaced. One that somebody deleted is, because it may never get
+    /// to say how it ended, unless `podReplacementPolicy: Failed` asks to wait for that (KEP-3939).
+    pub(super) fn has_failed(&self, pod: &Pod) -> bool {
         match pod::phase(pod) {
-            Phase::Succeeded if known => plan.release.push(pod.clone()),
-            Phase::Succeeded if is_indexed(spec) => {
-                // A second success of an index counts no more than the first.
-                match indexes::of(pod).filter(|index| *index < completions) {
-                    Some(index) if done.insert(index) => succeeded.push(name),
-                    Some(_) | None => {}
-                }
-                plan.release.push(pod.clone());
+            Phase::Failed => true,
+            Phase::Succeeded => false,
+            Phase::Pending | Phase::Running | Phase::Unknown => {
+                pod::is_terminating(pod) && !self.replaces_failed_only()
             }
-            Phase::Succeeded => {
-                succeeded.push(name);
-                plan.release.push(pod.clone());
+        }
+    }
+
+    fn replaces_failed_only(&self) -> bool {
+        self.spec.pod_replacement_policy.as_deref() == Some("Failed")
+    }
+
+    fn note_suspension(&self, plan: &mut Plan) {
+        let standing = condition(&plan.status, "Suspended").map(|condition| condition.status == "True");
+        let tell = |reason: &str, message: &str| Some((true, reason.to_owned(), message.to_owned()));
+        match (self.is_suspended(), standing) {
+            (true, None | Some(false)) => {
+                set(&mut plan.status, ("Suspended", "True", "JobSuspended", "Job suspended"), self.now);
+                plan.status.start_time = None;
+                plan.tell = tell("Suspended", "Job suspended");
             }
-            Phase::Failed => {
-                if !known && judge(job, pod) != Failure::Ignored {
-                    failed.push(name);
-                }
-                plan.release.push(pod.clone());
+            (false, Some(true)) => {
+                set(&mut plan.status, ("Suspended", "False", "JobResumed", "Job resumed"), self.now);
+                plan.tell = tell("Resumed", "Job resumed");
             }
-            // A pod that somebody deleted counts as failed: it may never get to say how it ended.
-            Phase::Pending | Phase::Running | Phase::Unknown if pod::is_terminating(pod) => {
-                if !known && judge(job, pod) != Failure::Ignored {
-                    failed.push(name);
-                }
-                plan.release.push(pod.clone());
+            (true, Some(true)) | (false, None | Some(false)) => {}
+        }
+        if !self.is_suspended() && plan.status.start_time.is_none() {
+            plan.status.start_time = Some(self.now.clone());
+        }
+    }
+
+    /// Makes or removes pods until as many run as should.
+    fn fill(&self, mut active: Vec<Arc<Pod>>, unreplaced: &Unreplaced, plan: &mut Plan) {
+        plan.check_at = deadline(self.spec, &plan.status);
+        let wanted = self.wanted(&active, &plan.status);
+        let running = number(active.len());
+        if running > wanted {
+            active.sort_by_key(|pod| (pod::is_ready(pod), std::cmp::Reverse(pod.metadata.creation_timestamp.clone())));
+            active.truncate(usize::try_from(running - wanted).unwrap_or(0));
+            plan.delete = active;
+            return;
+        }
+        let leaving = self.pods.iter().filter(|pod| pod::is_terminating(pod) && !pod::is_finished(pod));
+        let leaving = if self.replaces_failed_only() { number(leaving.count()) } else { 0 };
+        let missing = usize::try_from(wanted - running - leaving).unwrap_or(0);
+        if missing == 0 {
+            return;
+        }
+        if let Some(at) = backoff::until(self.job, self.pods).filter(|at| *at > self.now.0 && !self.is_by_index()) {
+            plan.look_at(at);
+        } else if self.is_indexed() {
+            self.fill_indexes(missing, &active, unreplaced, plan);
+        } else {
+            plan.create = Create::Count(missing);
+        }
+    }
+
+    /// The lowest free indexes get pods; one that failed a moment ago waits, and keeps nobody else waiting.
+    fn fill_indexes(&self, missing: usize, active: &[Arc<Pod>], unreplaced: &Unreplaced, plan: &mut Plan) {
+        let set = |text: &Option<String>| indexes::parse(text.as_deref().unwrap_or_default(), self.completions());
+        let mut taken: BTreeSet<i32> = set(&plan.status.completed_indexes);
+        taken.extend(set(&plan.status.failed_indexes));
+        taken.extend(active.iter().filter_map(|pod| indexes::of(pod)));
+        if self.replaces_failed_only() {
+            let leaving = self.pods.iter().filter(|pod| pod::is_terminating(pod) && !pod::is_finished(pod));
+            taken.extend(leaving.filter_map(|pod| indexes::of(pod)));
+        }
+        let mut slots = Vec::new();
+        for index in (0..self.spec.completions.unwrap_or(0)).filter(|index| !taken.contains(index)) {
+            match unreplaced.next(self, index) {
+                (_, Some(at)) if at > self.now.0 => plan.look_at(at),
+                (slot, _) => slots.push(slot),
             }
-            Phase::Pending | Phase::Running | Phase::Unknown => {}
+            if slots.len() == missing {
+                break;
+            }
+        }
+        plan.create = Create::Indexes(slots);
+    }
+
+    /// How many pods should run.
+    fn wanted(&self, active: &[Arc<Pod>], status: &JobStatus) -> i32 {
+        let succeeded = total(status.succeeded, status, |uncounted| uncounted.succeeded.as_ref());
+        let parallelism = self.spec.parallelism.unwrap_or(1).max(0);
+        let lost = indexes::parse(status.failed_indexes.as_deref().unwrap_or_default(), self.completions());
+        match self.spec.completions {
+            Some(completions) => parallelism.min((completions - succeeded - number(lost.len())).max(0)),
+            None if succeeded > 0 => number(active.len()).min(parallelism),
+            None => parallelism,
         }
     }
-    if is_indexed(spec) {
-        plan.status.completed_indexes = Some(indexes::format(&done)).filter(|text| !text.is_empty());
-    }
-    let list = |uids: Vec<String>| Some(uids).filter(|uids| !uids.is_empty());
-    let uncounted = UncountedTerminatedPods { succeeded: list(succeeded), failed: list(failed) };
-    plan.status.uncounted_terminated_pods = Some(uncounted);
-}
 
-fn note_suspension(suspended: bool, plan: &mut Plan, now: &Time) {
-    let standing = condition(&plan.status, "Suspended").map(|condition| condition.status == "True");
-    match (suspended, standing) {
-        (true, None | Some(false)) => {
-            set(&mut plan.status, ("Suspended", "True", "JobSuspended", "Job suspended"), now);
-            plan.status.start_time = None;
-            plan.tell = Some((true, "Suspended", "Job suspended".into()));
-        }
-        (false, Some(true)) => {
-            set(&mut plan.status, ("Suspended", "False", "JobResumed", "Job resumed"), now);
-            plan.tell = Some((true, "Resumed", "Job resumed".into()));
-        }
-        (true, Some(true)) | (false, None | Some(false)) => {}
+    fn is_by_index(&self) -> bool {
+        self.spec.backoff_limit_per_index.is_some()
     }
-    if !suspended && plan.status.start_time.is_none() {
-        plan.status.start_time = Some(now.clone());
+
+    fn count_living(&self, plan: &mut Plan) {
+        let leaving: BTreeSet<&str> = plan.delete.iter().map(|pod| uid(&pod.metadata)).collect();
+        let staying = self.pods.iter().filter(|pod| pod::is_active(pod) && !leaving.contains(uid(&pod.metadata)));
+        let staying: Vec<_> = staying.collect();
+        let (active, ready) = (nonzero(staying.len()), staying.iter().filter(|pod| pod::is_ready(pod)).count());
+        let terminating = self.pods.iter().filter(|pod| pod::is_terminating(pod) && !pod::is_finished(pod)).count();
+        plan.status.active = active;
+        plan.status.ready = Some(number(ready));
+        plan.status.terminating = Some(number(terminating));
     }
 }
 
-fn end(job: &Job, spec: &JobSpec, pods: &[Arc<Pod>], active: &[Arc<Pod>], plan: &Plan, now: Timestamp) -> Option<End> {
-    if let Some(decided) = condition(&plan.status, "FailureTarget").filter(|it| it.status == "True") {
-        return Some(End::Failed(reason(decided.reason.as_deref()), decided.message.clone().unwrap_or_default()));
+// === impl Plan ===
+
+impl Plan {
+    fn look_at(&mut self, at: Timestamp) {
+        self.check_at = Some(self.check_at.map_or(at, |known| known.min(at)));
     }
-    let succeeded = total(plan.status.succeeded, &plan.status, |uncounted| uncounted.succeeded.as_ref());
-    let failed = total(plan.status.failed, &plan.status, |uncounted| uncounted.failed.as_ref());
-    let limit = spec.backoff_limit.unwrap_or(6);
-    let fails = pods.iter().filter(|pod| pod::phase(pod) == Phase::Failed).find_map(|pod| match judge(job, pod) {
-        Failure::FailsJob(why) => Some(why),
-        Failure::Counts | Failure::Ignored => None,
-    });
-    if let Some(why) = fails {
-        return Some(End::Failed("PodFailurePolicy", why));
-    }
-    if failed > limit || restarts_exceed(spec, active, limit) {
-        return Some(End::Failed("BackoffLimitExceeded", "Job has reached the specified backoff limit".into()));
-    }
-    if deadline(spec, &plan.status).is_some_and(|deadline| deadline <= now) && !spec.suspend.unwrap_or(false) {
-        return Some(End::Failed("DeadlineExceeded", "Job was active longer than specified deadline".into()));
-    }
-    let complete = match spec.completions {
-        Some(completions) => succeeded >= completions,
-        None => succeeded > 0 && active.is_empty(),
-    };
-    complete.then_some(End::Complete)
-}
-
-/// The verdict is published at once, and the end when every pod is accounted for.
-fn finish(end: End, active: Vec<Arc<Pod>>, plan: &mut Plan, now: &Time) {
-    let (target, last, reason, message) = match &end {
-        End::Complete => {
-            ("SuccessCriteriaMet", "Complete", "CompletionsReached", "Reached expected number of succeeded pods")
-        }
-        End::Failed(reason, message) => ("FailureTarget", "Failed", *reason, message.as_str()),
-    };
-    set(&mut plan.status, (target, "True", reason, message), now);
-    plan.delete = active;
-    let settled = plan.delete.is_empty() && plan.release.is_empty();
-    if !settled {
-        return;
-    }
-    set(&mut plan.status, (last, "True", reason, message), now);
-    plan.status.uncounted_terminated_pods = None;
-    plan.tell = Some(match end {
-        End::Complete => {
-            plan.status.completion_time = Some(now.clone());
-            (true, "Completed", "Job completed".to_owned())
-        }
-        End::Failed(reason, message) => (false, reason, message),
-    });
-}
-
-/// Makes or removes pods until as many run as should.
-fn fill(job: &Job, spec: &JobSpec, pods: &[Arc<Pod>], mut active: Vec<Arc<Pod>>, plan: &mut Plan, now: Timestamp) {
-    plan.check_at = deadline(spec, &plan.status);
-    let succeeded = total(plan.status.succeeded, &plan.status, |uncounted| uncounted.succeeded.as_ref());
-    let parallelism = spec.parallelism.unwrap_or(1).max(0);
-    let running = number(active.len());
-    let wanted = match spec.completions {
-        Some(completions) => parallelism.min((completions - succeeded).max(0)),
-        None if succeeded > 0 => running.min(parallelism),
-        None => parallelism,
-    };
-    if running > wanted {
-        active.sort_by_key(|pod| (pod::is_ready(pod), std::cmp::Reverse(pod.metadata.creation_timestamp.clone())));
-        active.truncate(usize::try_from(running - wanted).unwrap_or(0));
-        plan.delete = active;
-        return;
-    }
-    let missing = usize::try_from(wanted - running).unwrap_or(0);
-    if missing == 0 {
-        return;
-    }
-    if let Some(at) = backoff_until(job, pods).filter(|at| *at > now) {
-        plan.check_at = Some(plan.check_at.map_or(at, |known| known.min(at)));
-        return;
-    }
-    plan.create = match spec.completions.filter(|_| is_indexed(spec)) {
-        None => Create::Count(missing),
-        Some(completions) => {
-            let done = indexes::parse(plan.status.completed_indexes.as_deref().unwrap_or_default(), completions);
-            let busy: BTreeSet<i32> = active.iter().filter_map(|pod| indexes::of(pod)).collect();
-            let free = (0..completions).filter(|index| !done.contains(index) && !busy.contains(index));
-            Create::Indexes(free.take(missing).collect())
-        }
-    };
-}
-
-/// After failures in a row the next pod waits: 10 s, doubled with each failure up to 10 min.
-fn backoff_until(job: &Job, pods: &[Arc<Pod>]) -> Option<Timestamp> {
-    let ended = |wanted: Phase| pods.iter().filter(move |pod| pod::phase(pod) == wanted);
-    let last_success = ended(Phase::Succeeded).map(|pod| ended_at(pod)).max();
-    let failures = ended(Phase::Failed).filter(|pod| judge(job, pod) == Failure::Counts).map(|pod| ended_at(pod));
-    let failures: Vec<_> = failures.filter(|at| last_success.is_none_or(|success| *at > success)).collect();
-    let doublings = u32::try_from(failures.len()).ok()?.checked_sub(1)?.min(16);
-    let seconds = (FIRST_BACKOFF << doublings).min(LAST_BACKOFF);
-    failures.into_iter().max()?.checked_add(SignedDuration::from_secs(seconds)).ok()
-}
-
-fn ended_at(pod: &Pod) -> Timestamp {
-    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let ends = statuses.filter_map(|status| status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
-    let last = ends.map(|time| time.0).max();
-    last.or_else(|| pod.metadata.creation_timestamp.as_ref().map(|time| time.0)).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// With restart policy OnFailure the kubelet restarts containers in place: restarts count like failed pods.
-fn restarts_exceed(spec: &JobSpec, active: &[Arc<Pod>], limit: i32) -> bool {
-    let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    if policy != Some("OnFailure") {
-        return false;
-    }
-    let statuses = active.iter().flat_map(|pod| pod.status.iter());
-    let containers = statuses.flat_map(|it| it.container_statuses.iter().chain(&it.init_container_statuses).flatten());
-    let restarts = containers.map(|container| container.restart_count).sum::<i32>();
-    if limit == 0 { restarts > 0 } else { restarts >= limit }
-}
-
-fn deadline(spec: &JobSpec, status: &JobStatus) -> Option<Timestamp> {
-    let seconds = SignedDuration::from_secs(spec.active_deadline_seconds?);
-    status.start_time.as_ref()?.0.checked_add(seconds).ok()
-}
-
-fn is_indexed(spec: &JobSpec) -> bool {
-    spec.completion_mode.as_deref() == Some("Indexed")
-}
-
-fn total(
-    counted: Option<i32>,
-    status: &JobStatus,
-    list: impl Fn(&UncountedTerminatedPods) -> Option<&Vec<String>>,
-) -> i32 {
-    let uncounted = status.uncounted_terminated_pods.as_ref().and_then(list).map_or(0, Vec::len);
-    counted.unwrap_or(0) + number(uncounted)
-}
-
-fn condition<'a>(status: &'a JobStatus, kind: &str) -> Option<&'a JobCondition> {
-    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
-}
-
-/// The reasons of a verdict that stands in the status already.
-fn reason(known: Option<&str>) -> &'static str {
-    match known {
-        Some("PodFailurePolicy") => "PodFailurePolicy",
-        Some("DeadlineExceeded") => "DeadlineExceeded",
-        Some(_) | None => "BackoffLimitExceeded",
-    }
-}
-
-fn set(status: &mut JobStatus, (kind, state, reason, message): (&str, &str, &str, &str), now: &Time) {
-    if condition(status, kind).is_some_and(|standing| standing.status == state) {
-        return;
-    }
-    let conditions = status.conditions.get_or_insert_default();
-    conditions.retain(|condition| condition.type_ != kind);
-    conditions.push(JobCondition {
-        type_: kind.into(),
-        status: state.into(),
-        reason: Some(reason.into()),
-        message: Some(message.into()),
-        last_probe_time: Some(now.clone()),
-        last_transition_time: Some(now.clone()),
-    });
-}
-
-fn amount(count: Option<i32>) -> usize {
-    usize::try_from(count.unwrap_or(0)).unwrap_or(0)
-}
-
-fn number(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-fn nonzero(count: usize) -> Option<i32> {
-    Some(number(count)).filter(|count| *count > 0)
 }
 
 #[cfg(test)]
@@ -378,6 +238,14 @@ mod tests {
             }))
             .unwrap(),
         )
+    }
+
+    fn plan(job: &Job, pods: &[Arc<Pod>], now: &Time) -> Plan {
+        Observed { job, spec: job.spec.as_ref().unwrap(), pods, now }.plan()
+    }
+
+    fn slots(indexes: &[(i32, Option<i32>)]) -> Create {
+        Create::Indexes(indexes.iter().map(|(index, failures)| Slot { index: *index, failures: *failures }).collect())
     }
 
     fn at(second: i64) -> Time {
@@ -458,7 +326,7 @@ mod tests {
         let spec = json!({"completions": 5, "parallelism": 3, "completionMode": "Indexed"});
         let pods = [pod("1", "Running", true), pod("3", "Succeeded", true)];
         let plan = plan(&job(spec, json!({"completedIndexes": "0", "succeeded": 1})), &pods, &at(0));
-        assert_eq!(plan.create, Create::Indexes(vec![2, 4]));
+        assert_eq!(plan.create, slots(&[(2, None), (4, None)]));
         assert_eq!(plan.status.completed_indexes.as_deref(), Some("0,3"));
     }
 
@@ -471,5 +339,76 @@ mod tests {
         assert_eq!(has(&suspended, "Suspended").as_deref(), Some("JobSuspended"));
         let resumed = plan(&job(json!({"completions": 1}), json!(suspended.status)), &[], &at(9));
         assert_eq!((resumed.create, resumed.status.start_time), (Create::Count(1), Some(at(9))));
+    }
+
+    /// A pod of an index that had failed so often before.
+    fn attempt(index: i32, failures: i32, phase: &str) -> Arc<Pod> {
+        let mut attempt = Pod::clone(&pod(&index.to_string(), phase, true));
+        let annotations = attempt.metadata.annotations.get_or_insert_default();
+        annotations.insert(crate::job::per_index::FAILURES.to_owned(), failures.to_string());
+        attempt.metadata.uid = Some(format!("{index}-{failures}"));
+        Arc::new(attempt)
+    }
+
+    #[test]
+    fn an_index_that_fails_too_often_is_given_up_and_the_others_go_on() {
+        let spec = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed", "backoffLimitPerIndex": 1,
+                          "backoffLimit": i32::MAX});
+        let fresh = plan(&job(spec.clone(), json!({})), &[], &at(0));
+        assert_eq!(fresh.create, slots(&[(0, Some(0)), (1, Some(0)), (2, Some(0))]));
+
+        let once = [attempt(0, 0, "Failed"), attempt(1, 0, "Running"), attempt(2, 0, "Running")];
+        let waiting = plan(&job(spec.clone(), json!({})), &once, &at(5));
+        assert_eq!((waiting.create, waiting.check_at), (slots(&[]), Some(at(10).0)));
+        assert!(waiting.release.is_empty(), "the failed pod knows how often, until another one does");
+        let again = plan(&job(spec.clone(), json!({})), &once, &at(10));
+        assert_eq!(again.create, slots(&[(0, Some(1))]));
+
+        let twice =
+            [attempt(0, 0, "Failed"), attempt(0, 1, "Failed"), attempt(1, 0, "Running"), attempt(2, 0, "Running")];
+        let given_up = plan(&job(spec.clone(), json!({})), &twice, &at(99));
+        assert_eq!(given_up.status.failed_indexes.as_deref(), Some("0"));
+        assert_eq!((given_up.create, given_up.release.len()), (Create::None, 2));
+
+        let rest = [attempt(1, 0, "Succeeded"), attempt(2, 0, "Succeeded")];
+        let status = json!({"failedIndexes": "0", "failed": 2});
+        let failed = plan(&job(spec, status), &rest, &at(100));
+        assert_eq!(has(&failed, "FailureTarget").as_deref(), Some("FailedIndexes"));
+    }
+
+    #[test]
+    fn too_many_failed_indexes_fail_the_job_at_once() {
+        let spec = json!({"completions": 5, "parallelism": 5, "completionMode": "Indexed", "backoffLimitPerIndex": 0,
+                          "maxFailedIndexes": 1, "backoffLimit": i32::MAX});
+        let pods = [attempt(0, 0, "Failed"), attempt(1, 0, "Failed"), attempt(2, 0, "Running")];
+        let failed = plan(&job(spec, json!({})), &pods, &at(0));
+        assert_eq!(has(&failed, "FailureTarget").as_deref(), Some("MaxFailedIndexesExceeded"));
+        assert_eq!((failed.delete.len(), failed.release.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_success_policy_ends_a_job_before_all_indexes_are_done() {
+        let spec = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed",
+                          "successPolicy": {"rules": [{"succeededIndexes": "2"}]}});
+        let pods = [pod("0", "Running", true), pod("2", "Succeeded", true)];
+        let met = plan(&job(spec.clone(), json!({})), &pods, &at(0));
+        assert_eq!(has(&met, "SuccessCriteriaMet").as_deref(), Some("SuccessPolicy"));
+        assert_eq!(met.delete.len(), 1, "the others are not needed any more");
+        let done = plan(&job(spec, json!(met.status)), &[pod("2", "Succeeded", false)], &at(1));
+        assert_eq!(has(&done, "Complete").as_deref(), Some("SuccessPolicy"));
+    }
+
+    #[test]
+    fn a_pod_that_goes_is_replaced_at_once_or_when_it_has_ended() {
+        let mut leaving = Pod::clone(&pod("a", "Running", true));
+        leaving.metadata.deletion_timestamp = Some(at(0));
+        for (policy, create, failed) in
+            [("TerminatingOrFailed", Create::Count(1), Some(vec!["a".to_owned()])), ("Failed", Create::None, None)]
+        {
+            let spec = json!({"completions": 1, "parallelism": 1, "podReplacementPolicy": policy});
+            let plan = plan(&job(spec, json!({})), &[Arc::new(leaving.clone())], &at(0));
+            assert_eq!((plan.create, plan.status.terminating), (create, Some(1)), "{policy}");
+            assert_eq!(plan.status.uncounted_terminated_pods.unwrap().failed, failed, "{policy}");
+        }
     }
 }
