@@ -33,6 +33,15 @@ pub(super) struct Observed<'a> {
     pub(super) now: Timestamp,
 }
 
+/// A node that should have a pod, during an update.
+struct Site<'a> {
+    node: &'a str,
+    /// Whether any of its pods serves.
+    serves: bool,
+    new: Option<&'a Arc<Pod>>,
+    old: Option<&'a Arc<Pod>>,
+}
+
 type ByNode<'a> = BTreeMap<&'a str, Vec<&'a Arc<Pod>>>;
 
 // === impl Observed ===
@@ -90,44 +99,36 @@ impl Observed<'_> {
 
     /// Replaces pods of old revisions, as many at a time as may be unavailable or as may be added.
     fn roll(&self, by_node: &ByNode<'_>, plan: &mut Plan) {
-        let wanted = self.wanted();
         let (surge, unavailable) = self.limits();
-        let mut down = 0;
-        let mut added = 0;
-        let mut old = Vec::new();
-        for node in &wanted {
-            let pods = by_node.get(node.as_str()).map(Vec::as_slice).unwrap_or_default();
-            let active: Vec<_> = pods.iter().filter(|pod| pod::is_active(pod)).collect();
-            let serving = active.iter().any(|pod| self.is_available(pod));
-            let (new, past): (Vec<&&Arc<Pod>>, Vec<&&Arc<Pod>>) =
-                active.into_iter().partition(|pod| self.is_current(pod));
-            down += i32::from(!serving);
-            added += i32::from(!new.is_empty() && !past.is_empty());
-            if let Some(past) = past.first() {
-                old.push((
-                    node,
-                    **past,
-                    serving,
-                    new.first().is_some_and(|pod| self.is_available(pod)),
-                    new.is_empty(),
-                ));
-            }
-        }
-        for (node, pod, serving, replaced, alone) in old {
-            if surge > 0 {
-                if replaced || !serving {
-                    plan.delete.push(pod.clone());
-                } else if alone && added < surge {
-                    plan.create.push(node.clone());
-                    added += 1;
-                }
-            } else if !serving {
-                // It does not serve anyway: replacing it costs nothing.
-                plan.delete.push(pod.clone());
-            } else if down < unavailable {
-                plan.delete.push(pod.clone());
+        let wanted = self.wanted();
+        let sites: Vec<_> = wanted.iter().map(|node| self.site(node, by_node)).collect();
+        let mut down = number(sites.iter().filter(|site| !site.serves).count());
+        let mut added = number(sites.iter().filter(|site| site.new.is_some() && site.old.is_some()).count());
+        for site in &sites {
+            let Some(old) = site.old else { continue };
+            // One that does not serve anyway costs nothing; one whose successor serves is not needed any more.
+            let replaced = surge > 0 && site.new.is_some_and(|new| self.is_available(new));
+            if !site.serves || replaced {
+                plan.delete.push(old.clone());
+            } else if surge > 0 && site.new.is_none() && added < surge {
+                plan.create.push(site.node.to_owned());
+                added += 1;
+            } else if surge == 0 && down < unavailable {
+                plan.delete.push(old.clone());
                 down += 1;
             }
+        }
+    }
+
+    /// The pods of a node during an update.
+    fn site<'a>(&'a self, node: &'a str, by_node: &ByNode<'a>) -> Site<'a> {
+        let pods = by_node.get(node).map(Vec::as_slice).unwrap_or_default();
+        let active = || pods.iter().copied().filter(|pod| pod::is_active(pod));
+        Site {
+            node,
+            serves: active().any(|pod| self.is_available(pod)),
+            new: active().find(|pod| self.is_current(pod)),
+            old: active().find(|pod| !self.is_current(pod)),
         }
     }
 
@@ -196,6 +197,10 @@ impl Observed<'_> {
         let (surge, unavailable) = (limit(rolling.max_surge.as_ref()), limit(rolling.max_unavailable.as_ref()));
         if surge > 0 { (surge, 0) } else { (0, unavailable.max(1)) }
     }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

@@ -5,4 +5,5 @@ pub(crate) mod history;
 pub(crate) mod owner;
 pub(crate) mod percent;
 pub(crate) mod pod;
+pub(crate) mod revisioned;
 pub(crate) mod template;

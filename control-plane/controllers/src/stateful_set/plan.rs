@@ -135,7 +135,8 @@ impl Observed<'_> {
         }
     }
 
-    fn wanted(&self) -> std::ops::Range<i32> {
+    /// The ordinals that should have a pod.
+    pub(super) fn wanted(&self) -> std::ops::Range<i32> {
         let spec = self.set.spec.as_ref();
         let start = spec.and_then(|spec| spec.ordinals.as_ref()?.start).unwrap_or(0);
         start..start.saturating_add(spec.and_then(|spec| spec.replicas).unwrap_or(1).max(0))
