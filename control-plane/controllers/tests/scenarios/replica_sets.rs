@@ -128,6 +128,22 @@ async fn what_is_done_is_told_in_events() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_events_of_a_kind_become_one_that_counts() {
+    let cluster = Cluster::start(CONTROLLERS).await;
+    cluster.create::<ReplicaSet>(set(20)).await;
+    cluster.pods("app", "web", 20).await;
+    let combined = async || {
+        let events = cluster.list::<k8s_openapi::api::core::v1::Event>().await;
+        assert!(events.len() <= 10, "ten are told, the last of them for all that follow: {}", events.len());
+        let last = events.into_iter().find(|event| event.message.iter().any(|it| it.starts_with("(combined from")));
+        last.filter(|event| event.count >= Some(11))
+    };
+    let event = cluster.eventually("twenty creations", combined).await;
+    assert_eq!(event.reason.as_deref(), Some("SuccessfulCreate"));
+    assert_eq!(event.count, Some(11), "the tenth to the twentieth");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_whose_pods_are_refused_says_so_and_recovers() {
     let cluster = Cluster::start(CONTROLLERS).await;
     let mut refused = set(2);

@@ -44,3 +44,39 @@ async fn pods_come_in_order_with_their_claims_and_an_update_replaces_them_all() 
     cluster.pods("app", "db", 1).await;
     cluster.get::<Pod>("db-0").await;
 }
+
+fn with_policy(when_deleted: &str, when_scaled: &str) -> serde_json::Value {
+    json!({"metadata": {"name": "db"}, "spec": {
+        "replicas": 2, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": when_deleted, "whenScaled": when_scaled},
+        "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "one"}]}},
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+        }}],
+    }})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_go_with_the_pod_or_the_set_where_the_policy_says_so() {
+    for (when_deleted, when_scaled, after_scaling, after_deletion) in
+        [("Retain", "Retain", 2, 2), ("Retain", "Delete", 1, 1), ("Delete", "Retain", 2, 0), ("Delete", "Delete", 1, 0)]
+    {
+        let cluster = Cluster::start("statefulset-controller,garbage-collector-controller").await;
+        cluster.create::<StatefulSet>(with_policy(when_deleted, when_scaled)).await;
+        let serves = |set: &StatefulSet| set.status.as_ref().is_some_and(|it| it.ready_replicas == Some(2));
+        cluster.until("db", "both serve", serves).await;
+        let claims = async |count: usize| {
+            let what = format!("{count} claims with {when_deleted} and {when_scaled}");
+            let found = async || (cluster.list::<PersistentVolumeClaim>().await.len() == count).then_some(());
+            cluster.eventually(&what, found).await;
+            cluster.stays(&what, async || cluster.list::<PersistentVolumeClaim>().await.len() == count).await;
+        };
+        claims(2).await;
+        cluster.merge::<StatefulSet>("db", json!({"spec": {"replicas": 1}})).await;
+        cluster.gone::<Pod>("db-1").await;
+        claims(after_scaling).await;
+        cluster.delete::<StatefulSet>("db").await;
+        cluster.gone::<Pod>("db-0").await;
+        claims(after_deletion).await;
+    }
+}
