@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use crate::filter::Candidate;
 use crate::group::{GroupId, Groups};
 use crate::node::{NodeFacts, NodeIndex, NodeState};
 use crate::pod::PodRequirements;
@@ -126,6 +127,12 @@ impl Cluster {
     #[must_use]
     pub fn node_of(&self, uid: &str) -> Option<&str> {
         self.pods.get(uid).map(|(_, node)| node.as_str())
+    }
+
+    /// Whether a node would take a pod as far as the node itself goes: its labels, taints, ports and room.
+    pub(crate) fn would_take(&self, node: &str, pod: &PodRequirements) -> bool {
+        let node = self.by_name.get(node).and_then(|index| self.node(*index));
+        node.is_some_and(|node| Candidate::alone(self, pod).check_alone(node, &mut Vec::new()))
     }
 
     /// How many nodes there are.

@@ -135,20 +135,32 @@ impl<'a> Candidate<'a> {
         }
     }
 
+    /// Without a look at other pods: for [`Self::check_alone`].
+    pub(crate) fn alone(cluster: &'a Cluster, pod: &'a PodRequirements) -> Self {
+        let required = Required { terms: Vec::new(), is_first: false };
+        let (hard_spread, soft_spread) = (Vec::new(), Vec::new());
+        Self { cluster, pod, hard_spread, soft_spread, required, forbidden: Vec::new(), unwelcome: Vec::new() }
+    }
+
     /// Every filter in Kubernetes' order. The first that refuses tells its reasons; several only for resources.
     pub(crate) fn check(&self, node: &NodeState, reasons: &mut Vec<Reason>) -> bool {
-        let refused = self.check_node(node).or_else(|| self.check_ports(node));
-        if let Some(reason) = refused {
+        if !self.check_alone(node, reasons) {
+            return false;
+        }
+        let refused = self.check_spread(node).or_else(|| self.check_pods(node));
+        let fits = refused.is_none();
+        reasons.extend(refused);
+        fits
+    }
+
+    /// The filters that look at the node alone.
+    pub(crate) fn check_alone(&self, node: &NodeState, reasons: &mut Vec<Reason>) -> bool {
+        if let Some(reason) = self.check_node(node).or_else(|| self.check_ports(node)) {
             reasons.push(reason);
             return false;
         }
         let before = reasons.len();
         self.check_resources(node, reasons);
-        if reasons.len() > before {
-            return false;
-        }
-        let refused = self.check_spread(node).or_else(|| self.check_pods(node));
-        reasons.extend(refused);
         reasons.len() == before
     }
 

@@ -16,12 +16,11 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
 const TRY_ANYWAY_AFTER: Duration = Duration::from_secs(300);
 
 /// What happened in the cluster, as far as it can help a pod that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// A node came or changed: labels, taints, capacity.
-    Node,
-    /// A pod went away or ended.
-    PodGone,
+#[derive(Clone, Copy)]
+pub(crate) enum Change<'a> {
+    /// A node came or changed (labels, taints, capacity), or a pod left it. With that: whether the node would take a
+    /// pod, other pods around it apart. One that it would not take has not been waiting for this.
+    Node(&'a dyn Fn(&PodRequirements) -> bool),
     /// A pod came to a node or changed its labels.
     PodCame,
     /// A namespace's labels changed.
@@ -31,8 +30,9 @@ pub(crate) enum Change {
 /// Which kinds of reasons keep a pod waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Waits {
-    room: bool,
+    /// A node with other labels or taints, or with more room.
     node: bool,
+    /// Other pods to be near, or not to be.
     near: bool,
 }
 
@@ -127,17 +127,17 @@ impl Queue {
     }
 
     /// Wakes the pods that `change` can help; those that are still backing off do that first.
-    pub(crate) fn wake(&mut self, change: Change, now: Instant) {
+    pub(crate) fn wake(&mut self, change: Change<'_>, now: Instant) {
         // Pods come all the time.
-        if change == Change::PodCame && self.waiting_for_pods == 0 {
+        if matches!(change, Change::PodCame) && self.waiting_for_pods == 0 {
             return;
         }
-        self.wake_where(now, |waits, _| waits.helped_by(change));
+        self.wake_where(now, |pod, waits, _| waits.helped_by(change, pod));
     }
 
     /// Wakes the pods that have waited for very long.
     pub(crate) fn wake_overdue(&mut self, now: Instant) {
-        self.wake_where(now, |_, from| now.duration_since(from) >= TRY_ANYWAY_AFTER);
+        self.wake_where(now, |_, _, from| now.duration_since(from) >= TRY_ANYWAY_AFTER);
     }
 
     /// When there will be something to do without any change.
@@ -145,10 +145,15 @@ impl Queue {
         self.backing_off.first().map(|(until, _)| *until)
     }
 
-    fn wake_where(&mut self, now: Instant, wanted: impl Fn(Waits, Instant) -> bool) {
-        let woken = self.waiting.iter().filter_map(|uid| match self.pods.get(uid)?.place {
-            Place::Unschedulable { waits, from, until } if wanted(waits, from) => Some((uid.clone(), until)),
-            Place::Active | Place::BackingOff { .. } | Place::Unschedulable { .. } | Place::Out => None,
+    fn wake_where(&mut self, now: Instant, wanted: impl Fn(&PodRequirements, Waits, Instant) -> bool) {
+        let woken = self.waiting.iter().filter_map(|uid| {
+            let waiting = self.pods.get(uid)?;
+            match waiting.place {
+                Place::Unschedulable { waits, from, until } => {
+                    wanted(&waiting.pod, waits, from).then(|| (uid.clone(), until))
+                }
+                Place::Active | Place::BackingOff { .. } | Place::Out => None,
+            }
         });
         for (uid, until) in woken.collect::<Vec<_>>() {
             self.leave(&uid);
@@ -208,15 +213,17 @@ impl Waits {
         for reason in reasons {
             any = true;
             match reason {
-                Reason::Ports | Reason::TooManyPods | Reason::Insufficient(_) => waits.room = true,
                 Reason::Spread | Reason::Affinity | Reason::AntiAffinity | Reason::OthersAntiAffinity => {
                     waits.near = true;
                 }
-                Reason::Unschedulable
+                Reason::Ports
+                | Reason::TooManyPods
+                | Reason::Insufficient(_)
+                | Reason::NeverSufficient(_)
+                | Reason::Unschedulable
                 | Reason::NodeName
                 | Reason::Taint(..)
                 | Reason::NodeAffinity
-                | Reason::NeverSufficient(_)
                 | Reason::SpreadLabel => waits.node = true,
             }
         }
@@ -224,11 +231,11 @@ impl Waits {
         waits
     }
 
-    /// A changed node can help against every reason; the others only against those that they touch.
-    fn helped_by(self, change: Change) -> bool {
+    /// A node helps a pod that it would take; other pods and namespaces help only who waits for pods. Which of these can
+    /// be near is not looked at: a change far away may even out a spread.
+    fn helped_by(self, change: Change<'_>, pod: &PodRequirements) -> bool {
         match change {
-            Change::Node => self.room || self.node || self.near,
-            Change::PodGone => self.room || self.near,
+            Change::Node(takes) => self.near || (self.node && takes(pod)),
             Change::PodCame | Change::Namespace => self.near,
         }
     }
@@ -273,7 +280,9 @@ mod tests {
         queue.unschedulable("a", &[Reason::Insufficient("cpu".to_owned())], start);
         queue.wake(Change::PodCame, start + Duration::from_secs(2));
         assert_eq!(popped(&mut queue, start + Duration::from_secs(2)), [""; 0], "another pod gives no room");
-        queue.wake(Change::PodGone, start + Duration::from_millis(500));
+        queue.wake(Change::Node(&|_| false), start + Duration::from_secs(2));
+        assert_eq!(popped(&mut queue, start + Duration::from_secs(2)), [""; 0], "nor does a node that is full itself");
+        queue.wake(Change::Node(&|_| true), start + Duration::from_millis(500));
         assert_eq!(popped(&mut queue, start + Duration::from_millis(500)), [""; 0], "it is still backing off");
         assert_eq!(queue.next_wake(), Some(start + Duration::from_secs(1)));
         assert_eq!(popped(&mut queue, start + Duration::from_secs(1)), ["a"]);

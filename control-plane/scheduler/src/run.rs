@@ -173,7 +173,7 @@ impl Scheduler {
         if let watcher::Event::Apply(node) | watcher::Event::InitApply(node) = event
             && self.cluster.set_node(&node)
         {
-            self.queue.wake(Change::Node, Instant::now());
+            self.wake_for_node(node.metadata.name.as_deref().unwrap_or_default());
         }
     }
 
@@ -220,17 +220,26 @@ impl Scheduler {
     fn forget(&mut self, uid: &str) {
         self.told.remove(uid);
         self.queue.remove(uid);
+        self.take_off(uid);
+    }
+
+    /// Takes a pod off its node, which may now take another.
+    fn take_off(&mut self, uid: &str) {
+        let node = self.cluster.node_of(uid).map(str::to_owned);
         if self.cluster.remove_pod(uid) {
-            self.queue.wake(Change::PodGone, Instant::now());
+            self.wake_for_node(&node.unwrap_or_default());
         }
+    }
+
+    fn wake_for_node(&mut self, node: &str) {
+        let cluster = &self.cluster;
+        self.queue.wake(Change::Node(&|pod| cluster.would_take(node, pod)), Instant::now());
     }
 
     fn take_bound(&mut self, bound: Bound) {
         let Err(error) = bound.outcome else { return };
         warn!(pod = %bound.pod.full_name(), %error, "cannot bind the pod; it is tried again");
-        if self.cluster.remove_pod(&bound.pod.uid) {
-            self.queue.wake(Change::PodGone, Instant::now());
-        }
+        self.take_off(&bound.pod.uid);
         self.queue.failed(&bound.pod.uid, Instant::now());
     }
 
