@@ -6,6 +6,7 @@ mod lists;
 mod scheduler;
 mod server;
 mod watches;
+mod workloads;
 
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,7 @@ pub(crate) async fn run(quick: bool) -> Result<Report> {
     creates::run(&mut report, amount).await?;
     lists::run(&mut report, amount).await?;
     watches::run(&mut report, amount).await?;
+    workloads::run(&mut report, amount).await?;
     Ok(report)
 }
 

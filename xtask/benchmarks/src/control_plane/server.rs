@@ -24,18 +24,27 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server with a data directory of its own.
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Self::start`], with further arguments.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut server = Self::start_in(folder.path()).await?;
+        let mut server = Self::start_process(folder.path(), arguments).await?;
         server._folder = Some(folder);
         Ok(server)
     }
 
     /// Starts a server on a data directory, and returns when it is ready.
     pub(crate) async fn start_in(folder: &Path) -> Result<Self> {
+        Self::start_process(folder, &[]).await
+    }
+
+    async fn start_process(folder: &Path, arguments: &[&str]) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("sheave");
         let address = format!("127.0.0.1:{}", free_port()?);
         let mut command = Command::new(&program);
-        command.args(["server", "--listen", &address, "--data-dir"]).arg(folder);
+        command.args(["server", "--listen", &address, "--data-dir"]).arg(folder).args(arguments);
         let process = Process::start(&mut command)?;
         let kubeconfig = folder.join("admin.kubeconfig");
         let started = Instant::now();
