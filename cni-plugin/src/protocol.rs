@@ -88,6 +88,8 @@ pub enum Request {
     Status,
     /// Everything that the agent's command line shows; the answer's form is the agent's own.
     Describe,
+    /// Dropped packets as they come: after the answer the agent sends a line for each, until the client goes.
+    Monitor,
 }
 
 /// A line from the agent.

@@ -42,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("test-support", &["dataplane-common", "testbed"]),
     ("packet-tests", &[]),
     ("netns-tests", &[]),
+    ("cni-tests", &["sheave-agent", "sheave-cni", "test-support", "testbed"]),
     ("api-tests", &["sheave"]),
     ("simulated-nodes", &[]),
     ("test-images", &[]),
