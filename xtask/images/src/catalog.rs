@@ -107,6 +107,17 @@ const CATALOG: &[Image] = &[
             ..Start::NOTHING
         },
     },
+    Image {
+        name: "sheave-agent",
+        references: &["sheave/agent"],
+        layers: &[
+            // Of these the installer takes `loopback`, which runtimes call for every pod.
+            Contents::Packages { packages: &["containernetworking-plugins"], without: &["iptables", "libc6"] },
+            Contents::Program { package: "sheave-cni", binary: "sheave-cni", path: "usr/lib/cni/sheave-cni" },
+            Contents::Program { package: "sheave-agent", binary: "sheave-agent", path: "usr/bin/sheave-agent" },
+        ],
+        start: Start { entrypoint: &["/usr/bin/sheave-agent"], command: &["run"], ..Start::NOTHING },
+    },
     kuard(
         "kuard-blue",
         &["gcr.io/kuar-demo/kuard-amd64:blue", "gcr.io/kuar-demo/kuard-amd64:1", "gcr.io/kuar-demo/kuard-amd64"],
