@@ -33,7 +33,7 @@ pub struct Recorder {
 struct Occurrence {
     object: Object,
     warning: bool,
-    reason: &'static str,
+    reason: String,
     message: String,
 }
 
@@ -80,34 +80,34 @@ impl Recorder {
     }
 
     /// Something that is fine happened to a pod.
-    pub fn pod(&self, pod: &Pod, reason: &'static str, message: impl Into<String>) {
+    pub fn pod(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
         self.report(pod_object(pod, None), false, reason, message.into());
     }
 
     /// Something that may need somebody's attention happened to a pod.
-    pub fn pod_warning(&self, pod: &Pod, reason: &'static str, message: impl Into<String>) {
+    pub fn pod_warning(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
         self.report(pod_object(pod, None), true, reason, message.into());
     }
 
     /// Something that is fine happened to a container.
-    pub fn container(&self, pod: &Pod, container: &str, reason: &'static str, message: impl Into<String>) {
+    pub fn container(&self, pod: &Pod, container: &str, reason: &str, message: impl Into<String>) {
         self.report(pod_object(pod, Some(container)), false, reason, message.into());
     }
 
     /// Something that may need somebody's attention happened to a container.
-    pub fn container_warning(&self, pod: &Pod, container: &str, reason: &'static str, message: impl Into<String>) {
+    pub fn container_warning(&self, pod: &Pod, container: &str, reason: &str, message: impl Into<String>) {
         self.report(pod_object(pod, Some(container)), true, reason, message.into());
     }
 
     /// Something happened to the node.
-    pub fn node(&self, name: &str, reason: &'static str, message: impl Into<String>) {
+    pub fn node(&self, name: &str, reason: &str, message: impl Into<String>) {
         // As everywhere in Kubernetes, the UID of a node in its kubelet's events is its name.
         let (name, uid) = (name.to_owned(), name.to_owned());
         self.report(Object { kind: "Node", name, uid, ..Object::default() }, false, reason, message.into());
     }
 
-    fn report(&self, object: Object, warning: bool, reason: &'static str, message: String) {
-        let occurrence = Occurrence { object, warning, reason, message };
+    fn report(&self, object: Object, warning: bool, reason: &str, message: String) {
+        let occurrence = Occurrence { object, warning, reason: reason.to_owned(), message };
         if let Err(mpsc::error::TrySendError::Full(lost)) = self.sender.try_send(occurrence) {
             warn!(lost.reason, "too many events wait to be written, dropped one");
         }
@@ -192,7 +192,7 @@ impl Writer {
                 ..ObjectReference::default()
             },
             type_: Some(if occurrence.warning { "Warning" } else { "Normal" }.to_owned()),
-            reason: Some(occurrence.reason.to_owned()),
+            reason: Some(occurrence.reason.clone()),
             message: Some(occurrence.message.clone()),
             count: Some(1),
             first_timestamp: Some(now()),

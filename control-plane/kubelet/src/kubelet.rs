@@ -12,15 +12,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::event::Recorder;
+use crate::garbage::Garbage;
 use crate::image::Images;
 use crate::node::facts::{Machine, system_info};
 use crate::node::{Description, Reporter};
+use crate::pod::admission::{Admitted, Room};
 use crate::pod::dns::ClusterDns;
 use crate::pod::effects::{Inner, Shared};
 use crate::pod::place::Folders;
 use crate::pod::{Manager, Pods};
 use crate::resource::{Capacity, CgroupError, Hierarchies, PodCgroups};
 use crate::runtime::{InvalidEndpoint, Observer, Runtime, Version};
+use crate::source::Sources;
+use crate::volume::Volumes;
 
 /// Pause between attempts to reach the runtime.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -166,11 +170,21 @@ async fn run(parts: Parts, stop: CancellationToken) {
         tokio::time::sleep(AGAIN).await;
     }
     let description = describe(&options, machine, &version);
+    let labels = description.labels();
+    let sandbox_image = sandbox_image(&runtime).await;
     let (reporter, network) =
         Reporter::new(client.clone(), runtime.clone(), observer.clone(), recorder.clone(), description);
     tasks.spawn(observer.clone().run(stop.clone()));
     tasks.spawn(reporter.run(stop.clone()));
+    let sources = Sources::new(client.clone());
+    let allocatable = machine.allocatable();
     let shared = Shared::new(Inner {
+        volumes: Volumes::new(folders.pods.clone(), sources.clone(), allocatable),
+        sources,
+        admitted: Admitted::default(),
+        room: Room { name: options.node_name.clone(), allocatable, pods: options.max_pods as usize },
+        labels,
+        sandbox_image,
         images: Images::new(runtime.clone(), recorder.clone()),
         client,
         runtime,
@@ -183,14 +197,23 @@ async fn run(parts: Parts, stop: CancellationToken) {
         dns: options.dns,
         resolv_conf: options.resolv_conf,
         cgroups,
-        allocatable: machine.allocatable(),
+        allocatable,
         node_memory: i64::try_from(machine.memory).unwrap_or(i64::MAX),
         seccomp_profiles: options.data_directory.join("seccomp"),
         runtime_name: version.name,
         network,
     });
+    tasks.spawn(Garbage::new(shared.clone(), pods.clone()).run(stop.clone()));
     tasks.spawn(Manager::new(shared, pods).run(stop));
     while tasks.join_next().await.is_some() {}
+}
+
+/// The image of sandboxes, as containerd's configuration has it; empty if the runtime does not say.
+async fn sandbox_image(runtime: &Runtime) -> String {
+    let info = runtime.status(true).await.map(|status| status.info).unwrap_or_default();
+    let configuration = info.get("config").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+    let image = configuration.as_ref().and_then(|configuration| configuration["sandboxImage"].as_str());
+    image.unwrap_or_default().to_owned()
 }
 
 async fn wait_for_runtime(runtime: &Runtime) -> Version {

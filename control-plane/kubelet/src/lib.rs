@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod event;
+pub mod garbage;
 pub mod image;
 mod kubelet;
 pub mod node;

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,7 @@ impl Manager {
     pub async fn run(mut self, stop: CancellationToken) {
         let pods = Api::<Pod>::all(self.shared.client.clone());
         let mine = watcher::Config::default().fields(&format!("spec.nodeName={}", self.shared.node_name));
+        let mut changes = self.shared.sources.changes();
         let mut events = std::pin::pin!(watcher(pods, mine).default_backoff());
         loop {
             tokio::select! {
@@ -57,6 +59,7 @@ impl Manager {
                     Ok(event) => self.handle(event),
                     Err(error) => warn!(%error, "cannot follow the node's pods"),
                 },
+                changed = changes.recv() => self.refresh(changed),
                 Some(ended) = self.workers.join_next_with_id() => self.forget(ended),
                 () = stop.cancelled() => return,
             }
@@ -78,18 +81,20 @@ impl Manager {
 
     fn apply(&mut self, pod: Pod, is_gone: bool) {
         let uid = spec::uid(&pod);
-        let desired = Desired { pod: Arc::new(pod), is_gone };
+        let pod = Arc::new(pod);
         if let Some(sender) = self.desired.get(&uid) {
-            sender.send_replace(desired);
+            sender.send_modify(|desired| (desired.pod, desired.is_gone) = (pod, is_gone));
         } else if !is_gone {
+            let desired = Desired { pod, is_gone, sources: 0 };
             debug!(pod = spec::full_name(&desired.pod), "is new here");
             self.spawn_worker(uid, desired);
         }
     }
 
     fn spawn_worker(&mut self, uid: String, desired: Desired) {
+        self.views.expect(&uid);
         let (sender, receiver) = watch::channel(desired);
-        let worker = self.workers.spawn(worker::run(self.shared.clone(), receiver, None, self.views.clone()));
+        let worker = self.workers.spawn(worker::run(self.shared.clone(), receiver, self.views.clone()));
         self.uids.insert(worker.id(), uid.clone());
         self.desired.insert(uid, sender);
     }
@@ -106,7 +111,17 @@ impl Manager {
                 continue;
             }
             info!(uid, pod = left.name, namespace = left.namespace, "is not in the API, and is ended");
-            self.spawn_worker(uid.clone(), Desired { pod: Arc::new(left.as_pod(&uid)), is_gone: true });
+            self.spawn_worker(uid.clone(), Desired { pod: Arc::new(left.as_pod(&uid)), is_gone: true, sources: 0 });
+        }
+        self.views.complete();
+    }
+
+    /// Has volumes of a pod brought up to date whose ConfigMaps or Secrets have changed; of all, when changes were missed.
+    fn refresh(&self, changed: Result<String, RecvError>) {
+        let wake = |sender: &watch::Sender<Desired>| sender.send_modify(|desired| desired.sources += 1);
+        match changed {
+            Ok(uid) => self.desired.get(&uid).into_iter().for_each(wake),
+            Err(_) => self.desired.values().for_each(wake),
         }
     }
 
@@ -120,6 +135,8 @@ impl Manager {
         };
         if let Some(uid) = self.uids.remove(&id) {
             self.desired.remove(&uid);
+            self.shared.admitted.release(&uid);
+            self.views.forget(&uid);
         }
     }
 }

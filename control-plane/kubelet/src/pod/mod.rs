@@ -2,6 +2,7 @@
 //!
 //! [`plan`] is pure; [`effects`] do what it says; the worker of each pod goes round between them.
 
+pub mod admission;
 pub mod backoff;
 pub mod container;
 pub mod dns;

@@ -290,7 +290,9 @@ impl Planner<'_> {
     }
 
     fn end_sandboxes(&mut self) {
-        let is_starting = |task: &Task| matches!(task, Task::Start(_) | Task::CreateSandbox | Task::SetUpVolumes);
+        let is_starting = |task: &Task| {
+            matches!(task, Task::Start(_) | Task::CreateSandbox | Task::SetUpVolumes | Task::RefreshVolumes)
+        };
         if self.is_stopping() || self.state.busy.iter().any(is_starting) {
             return;
         }

@@ -68,6 +68,15 @@ pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<ContainerSpec<'a>> {
     containers(pod).into_iter().find(|spec| spec.container.name == name)
 }
 
+/// The name of the container whose processes an ephemeral container of this name sees.
+#[must_use]
+pub fn target_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let ephemeral = spec(pod).ephemeral_containers.iter().flatten();
+    let target =
+        ephemeral.filter(|container| container.name == name).find_map(|one| one.target_container_name.as_deref());
+    target.filter(|target| !target.is_empty())
+}
+
 /// An ephemeral container has the fields of a container and one more, `targetContainerName`.
 fn as_container(ephemeral: &EphemeralContainer) -> Container {
     let document = serde_json::to_value(ephemeral).unwrap_or_default();

@@ -45,6 +45,8 @@ pub struct State {
 pub enum Task {
     /// Volumes are set up.
     SetUpVolumes,
+    /// Volumes are brought up to date.
+    RefreshVolumes,
     /// Volumes are torn down.
     TearDownVolumes,
     /// A sandbox is created.

@@ -29,6 +29,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the reason of a failure is shown before the status says that it will be tried again.
 const SHOWN: Duration = Duration::from_secs(3);
+/// How often volumes are brought up to date when nothing is known to have changed.
+const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// Pause after the API server refused a report.
 const REPORT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -39,17 +41,21 @@ pub struct Desired {
     pub pod: Arc<Pod>,
     /// Whether it is gone from there.
     pub is_gone: bool,
+    /// Counts changes of ConfigMaps and Secrets that it uses.
+    pub sources: u64,
 }
 
 /// Runs a pod until nothing is left of it, or the task is dropped: then its containers run on.
-pub(super) async fn run(shared: Shared, desired: watch::Receiver<Desired>, ending: Option<Ending>, views: Pods) {
+pub(super) async fn run(shared: Shared, desired: watch::Receiver<Desired>, views: Pods) {
     let pod = Arc::clone(&desired.borrow().pod);
     let uid = spec::uid(&pod);
     let worker = Worker {
         listed: shared.observer.pod(&uid),
         must_observe: true,
         network: shared.network.clone(),
-        state: State { ending, ..State::default() },
+        state: State::default(),
+        sources: 0,
+        refresh_at: None,
         effects: JoinSet::new(),
         reports: JoinSet::new(),
         report_at: None,
@@ -79,6 +85,10 @@ struct Worker {
     reports: JoinSet<kube::Result<Pod>>,
     /// Not before this moment.
     report_at: Option<Timestamp>,
+    /// Changes of ConfigMaps and Secrets that volumes show.
+    sources: u64,
+    /// When volumes are brought up to date again.
+    refresh_at: Option<Timestamp>,
     /// Ends pulls that nobody waits for any more.
     cancel: CancellationToken,
     views: Pods,
@@ -88,10 +98,14 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
+        self.observe().await;
+        self.take_desired();
+        self.admit().await;
         loop {
             self.observe().await;
             self.take_desired();
             let now = Timestamp::now();
+            self.refresh_volumes(now);
             let wake = [self.check_deadline(now), self.settle(now)];
             if plan::end_of(&self.pod, &self.state, now).is_some() {
                 self.cancel.cancel();
@@ -100,6 +114,9 @@ impl Worker {
             let pause = self.note_pauses(&plan, now);
             plan.actions.into_iter().for_each(|action| self.begin(action, now));
             let is_reported = self.report(plan.has_ended, now);
+            if plan.has_ended {
+                self.shared.admitted.release(&self.uid);
+            }
             if plan.has_ended
                 && (self.state.is_gone || (spec::is_deleted(&self.pod) && is_reported && self.delete().await))
             {
@@ -107,7 +124,14 @@ impl Worker {
                 self.views.remove(&self.uid);
                 return;
             }
-            let wake = wake.into_iter().flatten().chain(plan.next).chain(pause).chain(self.report_at).min();
+            let wake = wake
+                .into_iter()
+                .flatten()
+                .chain(plan.next)
+                .chain(pause)
+                .chain(self.report_at)
+                .chain(self.refresh_at)
+                .min();
             if !self.wait(wake).await {
                 return;
             }
@@ -145,6 +169,11 @@ impl Worker {
     fn take_desired(&mut self) {
         let desired = self.desired.borrow_and_update().clone();
         self.state.is_gone |= desired.is_gone;
+        let tells_else = |pod: &Pod| (pod.metadata.labels.clone(), pod.metadata.annotations.clone());
+        if desired.sources != self.sources || tells_else(&desired.pod) != tells_else(&self.pod) {
+            self.sources = desired.sources;
+            self.refresh_at = Some(Timestamp::now());
+        }
         self.take_pod(desired.pod);
     }
 
@@ -154,6 +183,36 @@ impl Worker {
         if version(&pod) >= version(&self.pod) {
             self.pod = pod;
         }
+    }
+
+    /// Takes the pod in, unless it runs here already.
+    async fn admit(&mut self) {
+        let is_over = spec::is_deleted(&self.pod) || spec::is_terminal(&self.pod) || self.state.is_gone;
+        if is_over || !self.state.containers.is_empty() {
+            self.shared.admitted.keep(&self.pod);
+            return;
+        }
+        if let Err(refused) = self.shared.admit(&self.pod).await {
+            self.shared.recorder.pod_warning(&self.pod, &refused.reason, refused.message.clone());
+            let message = format!("Pod was rejected: {}", refused.message);
+            self.state.ending = Some(Ending { reason: refused.reason, message, at: Timestamp::now() });
+        }
+    }
+
+    /// Brings volumes up to date when it is time to; tokens grow old even if nothing changes.
+    fn refresh_volumes(&mut self, now: Timestamp) {
+        if !self.state.has_volumes || self.state.busy.contains(&Task::RefreshVolumes) {
+            self.refresh_at = self.refresh_at.filter(|_| self.state.has_volumes);
+            return;
+        }
+        let due = *self.refresh_at.get_or_insert_with(|| backoff::after(now, REFRESH_EVERY));
+        if due > now {
+            return;
+        }
+        self.refresh_at = Some(backoff::after(now, REFRESH_EVERY));
+        let (shared, pod) = (self.shared.clone(), Arc::clone(&self.pod));
+        self.effects.spawn(async move { Outcome::VolumesRefreshed(shared.refresh_volumes(&pod).await) });
+        self.state.busy.insert(Task::RefreshVolumes);
     }
 
     /// Looks at everything that the runtime lists differently from what is known. A list may be older than what is
@@ -299,8 +358,11 @@ impl Worker {
                 self.count_restart(&name, now);
                 let (task, cancel) = (Task::Start(name.clone()), self.cancel.clone());
                 let Some(sandbox) = sandbox else { return };
+                let target = spec::target_of(&self.pod, &name).and_then(|target| self.state.newest(target));
+                let target = target.map(|target| target.id.clone());
                 self.effects.spawn(async move {
-                    let started = shared.start_container(&pod, &name, attempt, &sandbox, &cancel).await;
+                    let started =
+                        shared.start_container(&pod, &name, attempt, &sandbox, target.as_deref(), &cancel).await;
                     Outcome::Started(name, started.map(Box::new).map_err(Box::new))
                 });
                 task

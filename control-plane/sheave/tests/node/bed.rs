@@ -20,6 +20,8 @@ use super::image;
 
 /// Name of the one image: it serves as pause container and as workload.
 pub(crate) const IMAGE: &str = "docker.io/library/busybox:1";
+/// Its other name.
+pub(crate) const OTHER_IMAGE: &str = "docker.io/library/busybox:2";
 /// The one node.
 pub(crate) const NODE: &str = "n1";
 /// Plugins of the CNI project that give pods a network of the node's own.
@@ -28,7 +30,7 @@ const PLUGINS: [&str; 3] = ["ptp", "host-local", "portmap"];
 /// The cluster. Dropping it ends everything.
 pub(crate) struct Bed {
     pub(crate) client: Client,
-    _containerd: Containerd,
+    containerd: Containerd,
     kubelet: Mutex<Option<Daemon>>,
     server: Option<Server>,
     pub(crate) topology: Topology,
@@ -44,7 +46,7 @@ impl Bed {
         let containerd = start_containerd(&topology, folder.path());
         let bed = Self {
             client: server.client(),
-            _containerd: containerd,
+            containerd,
             kubelet: Mutex::default(),
             server: Some(server),
             topology,
@@ -62,6 +64,17 @@ impl Bed {
         let kubelet = kubelet.arg("--log=info,sheave_kubelet=debug").arg("node").arg("--kubeconfig").arg(kubeconfig);
         let kubelet = kubelet.args(["--name", NODE, "--data-dir", "/var/lib/sheave"]);
         *self.kubelet.lock().unwrap() = Some(kubelet.start().unwrap());
+    }
+
+    /// Kills `sheave node` as a crash would.
+    pub(crate) fn kill_kubelet(&self) {
+        self.kubelet.lock().unwrap().take().unwrap().kill().unwrap();
+    }
+
+    /// Starts a containerd that was killed.
+    pub(crate) fn restart_containerd(&self) {
+        self.containerd.daemon().kill().unwrap();
+        Containerd::start(self.topology.node(1), &settings()).unwrap();
     }
 
     pub(crate) fn kubelet_log(&self) -> String {
@@ -121,7 +134,7 @@ impl Bed {
     /// Files and cgroups of pods.
     pub(crate) fn leftovers(&self) -> String {
         self.shell(
-            "ls -d /var/lib/sheave/pods/* /var/log/pods/* 2>/dev/null; find /sys/fs/cgroup -name 'pod*-*' -type d",
+            "ls -d /var/lib/sheave/pods/* /var/log/pods/* 2>/dev/null; find /sys/fs/cgroup -name 'pod*-*' -type d 2>/dev/null; true",
         )
     }
 
@@ -147,6 +160,10 @@ async fn start_server(topology: &Topology, folder: &Path) -> Server {
     Server::start(Options { listen, ..Options::new(&folder.join("server")) }).await.unwrap()
 }
 
+fn settings() -> Settings {
+    Settings { sandbox_image: IMAGE.to_owned(), registry: Some("http://127.0.0.1:5000".to_owned()) }
+}
+
 fn start_containerd(topology: &Topology, folder: &Path) -> Containerd {
     let node = topology.node(1);
     let root = node.root().unwrap();
@@ -163,8 +180,7 @@ fn start_containerd(topology: &Topology, folder: &Path) -> Containerd {
         }}],
     });
     fs::write(root.join("etc/cni/net.d/10-pods.conflist"), network.to_string()).unwrap();
-    let settings = Settings { sandbox_image: IMAGE.to_owned(), registry: Some("http://127.0.0.1:5000".to_owned()) };
-    let containerd = Containerd::start(node, &settings).unwrap();
+    let containerd = Containerd::start(node, &settings()).unwrap();
     let archive = folder.join("image.tar");
     image::write_busybox(&archive, IMAGE);
     let import = || {
@@ -173,5 +189,8 @@ fn start_containerd(topology: &Topology, folder: &Path) -> Containerd {
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     };
     eventually!(within: 30s, import(), "the image cannot be imported");
+    // The same image under another name, for changes of images.
+    let tag = node.command("ctr").unwrap().args(["--namespace", "k8s.io", "images", "tag", IMAGE, OTHER_IMAGE]);
+    assert!(tag.output().unwrap().status.success());
     containerd
 }

@@ -1,5 +1,6 @@
 //! What a plan's actions do: thin, and each ends with what was learned.
 
+mod admit;
 mod hook;
 pub(crate) mod remove;
 mod sandbox;
@@ -7,6 +8,7 @@ mod start;
 mod stop;
 mod volumes;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,11 +20,14 @@ pub use start::StartError;
 
 use super::dns::ClusterDns;
 use super::place::Folders;
-use super::state::{State, Task, Waiting};
+use super::state::{State, Task};
 use crate::event::Recorder;
 use crate::image::Images;
+use crate::pod::admission::{Admitted, Room};
 use crate::resource::{Capacity, PodCgroups};
 use crate::runtime::{Container, Observer, Runtime, Sandbox};
+use crate::source::Sources;
+use crate::volume::Volumes;
 
 /// What all pods of the node share. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +57,18 @@ pub struct Inner {
     pub dns: ClusterDns,
     /// The file with the node's own DNS.
     pub resolv_conf: PathBuf,
+    /// What pods read from the API server.
+    pub sources: Sources,
+    /// Their volumes.
+    pub volumes: Volumes,
+    /// Pods that have a place here.
+    pub admitted: Admitted,
+    /// How much room there is.
+    pub room: Room,
+    /// Labels that the node registered with.
+    pub labels: BTreeMap<String, String>,
+    /// The image of sandboxes, which is never removed.
+    pub sandbox_image: String,
     /// The pods' cgroups.
     pub cgroups: PodCgroups,
     /// What the node allows pods.
@@ -70,7 +87,9 @@ pub struct Inner {
 #[derive(Debug)]
 pub enum Outcome {
     /// Volumes are set up, or not.
-    VolumesSetUp(Result<(), Waiting>),
+    VolumesSetUp(Result<(), String>),
+    /// Volumes say what the API server says now, or not.
+    VolumesRefreshed(Result<(), String>),
     /// Volumes are torn down, or not.
     VolumesTornDown(Result<(), String>),
     /// There is a new sandbox, or not.
@@ -120,6 +139,7 @@ impl Outcome {
     pub fn task(&self) -> Task {
         match self {
             Self::VolumesSetUp(_) => Task::SetUpVolumes,
+            Self::VolumesRefreshed(_) => Task::RefreshVolumes,
             Self::VolumesTornDown(_) => Task::TearDownVolumes,
             Self::SandboxCreated(_) => Task::CreateSandbox,
             Self::SandboxStopped(id, _) => Task::StopSandbox(id.clone()),
@@ -132,12 +152,13 @@ impl Outcome {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         match self {
-            Self::VolumesSetUp(result) => result.is_err(),
             Self::SandboxCreated(result) => result.is_err(),
             Self::Started(_, result) => result.is_err(),
-            Self::VolumesTornDown(result) | Self::SandboxStopped(_, result) | Self::Stopped(_, result) => {
-                result.is_err()
-            }
+            Self::VolumesSetUp(result)
+            | Self::VolumesRefreshed(result)
+            | Self::VolumesTornDown(result)
+            | Self::SandboxStopped(_, result)
+            | Self::Stopped(_, result) => result.is_err(),
         }
     }
 
@@ -161,6 +182,7 @@ impl Outcome {
                 error.container.into_iter().for_each(|container| state.put_container(container));
             }
             Self::VolumesSetUp(Err(_))
+            | Self::VolumesRefreshed(_)
             | Self::VolumesTornDown(Err(_))
             | Self::SandboxCreated(Err(_))
             | Self::SandboxStopped(_, Err(_))

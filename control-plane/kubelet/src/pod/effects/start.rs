@@ -14,7 +14,6 @@ use crate::pod::state::Waiting;
 use crate::resource;
 use crate::runtime::{Container, Sandbox};
 use crate::security::{self, ImageUser};
-use crate::source::Objects;
 
 /// How long a container whose `postStart` hook failed gets to end, in seconds.
 const GRACE_AFTER_HOOK: u32 = 2;
@@ -33,19 +32,20 @@ pub struct StartError {
 // === impl Shared ===
 
 impl Shared {
-    /// Starts a container in a sandbox.
+    /// Starts a container in a sandbox. `target` is the id of the container whose processes it sees.
     pub(crate) async fn start_container(
         &self,
         pod: &Pod,
         name: &str,
         attempt: u32,
         sandbox: &Sandbox,
+        target: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Container, StartError> {
         let spec = spec::container(pod, name).ok_or_else(StartError::default)?;
         let description = spec.container.as_ref();
         let image = self.images.ensure(pod, description, cancel).await?;
-        let parts = self.parts(pod, description, attempt, sandbox, &image);
+        let parts = self.parts(pod, description, attempt, sandbox, &image, target).await;
         let parts = parts.map_err(|message| self.failed(pod, name, "CreateContainerConfigError", message))?;
         let config = container::config(pod, description, attempt, parts);
         let sandbox_config = self.sandbox_config(pod, sandbox.attempt);
@@ -89,18 +89,20 @@ impl Shared {
     }
 
     /// What the container's description needs from elsewhere.
-    fn parts(
+    async fn parts(
         &self,
         pod: &Pod,
         description: &Description,
         attempt: u32,
         sandbox: &Sandbox,
         image: &cri::Image,
+        target: Option<&str>,
     ) -> Result<ContainerParts, String> {
         let user = ImageUser::of(image);
         security::verify_non_root(pod, description, &user).map_err(|error| error.to_string())?;
         let addresses = Addresses { pod: self.addresses(pod, Some(sandbox)), host: self.node_addresses.clone() };
-        let (objects, services) = (Objects::default(), Vec::new());
+        let (objects, services) = tokio::join!(self.sources.objects(pod), self.sources.services(pod));
+        let services = services.map_err(|error| error.to_string())?;
         let inputs = Inputs {
             pod,
             container: description,
@@ -114,16 +116,25 @@ impl Shared {
             self.recorder.pod_warning(pod, "InvalidEnvironmentVariableNames", skipped.message());
         }
         let line = environment::command_line(description, &environment.variables);
+        let mut mounts = self.own_mounts(pod, description, attempt, sandbox)?;
+        let volumes = self.volumes.mounts(pod, description, &environment.variables).await;
+        mounts.extend(volumes.map_err(|error| error.to_string())?);
         let variables = environment.variables.into_iter().map(|(key, value)| cri::KeyValue { key, value });
         Ok(ContainerParts {
             image: image.id.clone(),
             command: line.command,
             args: line.args,
             environment: variables.collect(),
-            mounts: self.own_mounts(pod, description, attempt, sandbox)?,
+            mounts,
             devices: Vec::new(),
             resources: Some(resource::linux_resources(pod, description, self.node_memory)),
-            security_context: Some(security::container_context(pod, description, &user, None, &self.seccomp_profiles)),
+            security_context: Some(security::container_context(
+                pod,
+                description,
+                &user,
+                target,
+                &self.seccomp_profiles,
+            )),
         })
     }
 
