@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Taint;
@@ -21,6 +22,7 @@ use crate::pod::dns::ClusterDns;
 use crate::pod::effects::{Inner, Shared};
 use crate::pod::place::Folders;
 use crate::pod::{Manager, Pods};
+use crate::probe::Prober;
 use crate::resource::{Capacity, CgroupError, Hierarchies, PodCgroups};
 use crate::runtime::{InvalidEndpoint, Observer, Runtime, Version};
 use crate::source::Sources;
@@ -180,12 +182,12 @@ async fn run(parts: Parts, stop: CancellationToken) {
     let allocatable = machine.allocatable();
     let shared = Shared::new(Inner {
         volumes: Volumes::new(folders.pods.clone(), sources.clone(), allocatable),
-        sources,
         admitted: Admitted::default(),
         room: Room { name: options.node_name.clone(), allocatable, pods: options.max_pods as usize },
         labels,
         sandbox_image,
-        images: Images::new(runtime.clone(), recorder.clone()),
+        prober: Prober::new(Arc::new(runtime.clone())),
+        images: Images::new(runtime.clone(), recorder.clone(), sources.clone()),
         client,
         runtime,
         observer,
@@ -199,6 +201,7 @@ async fn run(parts: Parts, stop: CancellationToken) {
         cgroups,
         allocatable,
         node_memory: i64::try_from(machine.memory).unwrap_or(i64::MAX),
+        sources,
         seccomp_profiles: options.data_directory.join("seccomp"),
         runtime_name: version.name,
         network,

@@ -1,5 +1,6 @@
 //! Images of containers: which are pulled when, and what users hear about it.
 
+mod credentials;
 mod name;
 
 use std::time::{Duration, Instant};
@@ -12,13 +13,15 @@ pub use name::{InvalidImageName, has_fixed_tag};
 
 use crate::event::Recorder;
 use crate::pod::state::Waiting;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, RuntimeError};
+use crate::source::Sources;
 
 /// Provides images.
 #[derive(Clone, Debug)]
 pub struct Images {
     runtime: Runtime,
     recorder: Recorder,
+    sources: Sources,
 }
 
 /// When an image is pulled.
@@ -46,10 +49,10 @@ pub enum ImageError {
 // === impl Images ===
 
 impl Images {
-    /// Images of a runtime; users hear of them from `recorder`.
+    /// Images of a runtime; users hear of them from `recorder`, and `sources` has the Secrets for registries.
     #[must_use]
-    pub fn new(runtime: Runtime, recorder: Recorder) -> Self {
-        Self { runtime, recorder }
+    pub fn new(runtime: Runtime, recorder: Recorder, sources: Sources) -> Self {
+        Self { runtime, recorder, sources }
     }
 
     /// Sees to it that the node has the image of a container, unless `cancel` comes first. Gives what the runtime is
@@ -97,10 +100,28 @@ impl Images {
         })
     }
 
+    /// Pulls with each of the pod's credentials for the registry until one is taken; without any, as anybody.
+    async fn pull_with_credentials(&self, pod: &Pod, image: &str) -> Result<String, RuntimeError> {
+        let has_secrets = pod.spec.as_ref().is_some_and(|spec| spec.image_pull_secrets.is_some());
+        let credentials =
+            if has_secrets { credentials::of(pod, &self.sources.objects(pod).await, image) } else { Vec::new() };
+        let mut refused = None;
+        for auth in credentials {
+            match self.runtime.pull_image(image, Some(auth)).await {
+                Err(error) => refused = Some(error),
+                pulled => return pulled,
+            }
+        }
+        match refused {
+            Some(error) => Err(error),
+            None => self.runtime.pull_image(image, None).await,
+        }
+    }
+
     async fn pull(&self, pod: &Pod, container: &Container, image: &str) -> Result<cri::Image, ImageError> {
         self.recorder.container(pod, &container.name, "Pulling", format!("Pulling image \"{image}\""));
         let began = Instant::now();
-        match self.runtime.pull_image(image, None).await {
+        match self.pull_with_credentials(pod, image).await {
             Ok(_) => {
                 let pulled = self.inspect(pod, container, image).await?.unwrap_or_default();
                 let size = pulled.size;

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod container;
 pub mod dns;
 pub mod effects;
+mod health;
 pub mod hosts;
 mod manager;
 mod message;

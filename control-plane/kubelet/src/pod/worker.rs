@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::backoff::{self, Retry};
 use super::effects::{Outcome, Shared};
+use super::health::{self, Probes};
 use super::plan::{self, Action, Plan};
 use super::state::{Ending, State, Task, Waiting};
 use super::view::{PodView, Pods};
@@ -54,6 +55,7 @@ pub(super) async fn run(shared: Shared, desired: watch::Receiver<Desired>, views
         must_observe: true,
         network: shared.network.clone(),
         state: State::default(),
+        probes: Probes::new(shared.prober.clone()),
         sources: 0,
         refresh_at: None,
         effects: JoinSet::new(),
@@ -89,6 +91,7 @@ struct Worker {
     sources: u64,
     /// When volumes are brought up to date again.
     refresh_at: Option<Timestamp>,
+    probes: Probes,
     /// Ends pulls that nobody waits for any more.
     cancel: CancellationToken,
     views: Pods,
@@ -106,6 +109,7 @@ impl Worker {
             self.take_desired();
             let now = Timestamp::now();
             self.refresh_volumes(now);
+            self.probe();
             let wake = [self.check_deadline(now), self.settle(now)];
             if plan::end_of(&self.pod, &self.state, now).is_some() {
                 self.cancel.cancel();
@@ -155,6 +159,11 @@ impl Worker {
                     Err(error) => self.forget_tasks(&error),
                 }
             }
+            Some(finding) = self.probes.next() => {
+                if let Some((name, message)) = health::apply(&self.pod, &mut self.state, finding) {
+                    self.shared.recorder.container_warning(&self.pod, &name, "Unhealthy", message);
+                }
+            }
             Some(report) = self.reports.join_next() => self.reported(report),
             changed = self.desired.changed() => return changed.is_ok(),
             Ok(()) = self.listed.changed() => self.must_observe = true,
@@ -197,6 +206,11 @@ impl Worker {
             let message = format!("Pod was rejected: {}", refused.message);
             self.state.ending = Some(Ending { reason: refused.reason, message, at: Timestamp::now() });
         }
+    }
+
+    fn probe(&mut self) {
+        let address = self.shared.addresses(&self.pod, self.state.sandbox()).first().copied();
+        self.probes.follow(&self.pod, &mut self.state, address);
     }
 
     /// Brings volumes up to date when it is time to; tokens grow old even if nothing changes.
@@ -369,6 +383,7 @@ impl Worker {
             }
             Action::Stop { id, name, deadline, why } => {
                 let task = Task::Stop(id.clone());
+                self.probes.end_liveness(&id);
                 self.state.deadlines.insert(id.clone(), deadline);
                 self.effects.spawn(async move {
                     let stopped = shared.stop_container(&pod, &id, &name, sandbox.as_ref(), deadline, &why).await;

@@ -49,7 +49,7 @@ pub fn status(pod: &Pod, state: &State, surroundings: &Surroundings<'_>) -> PodS
         observed_generation: pod.metadata.generation,
         ..PodStatus::default()
     };
-    set_addresses(&mut status, surroundings);
+    set_addresses(&mut status, surroundings, &before);
     let is_over = surroundings.has_ended || state.ending.is_some() || plan::has_run_its_course(pod, state);
     let phase = match (&state.ending, spec::is_terminal(pod)) {
         // What has once ended stays so, whatever is removed meanwhile.
@@ -65,11 +65,16 @@ pub fn status(pod: &Pod, state: &State, surroundings: &Surroundings<'_>) -> PodS
     status
 }
 
-fn set_addresses(status: &mut PodStatus, surroundings: &Surroundings<'_>) {
+fn set_addresses(status: &mut PodStatus, surroundings: &Surroundings<'_>, before: &PodStatus) {
     let text = |addresses: &[IpAddr]| addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>();
     let (host, pod) = (text(surroundings.node_addresses), text(&surroundings.pod_addresses));
     status.host_ip = host.first().cloned();
     status.host_ips = Some(host.into_iter().map(|ip| HostIP { ip }).collect());
+    if pod.is_empty() && surroundings.has_ended {
+        // A pod that is over keeps the address that it had, although another may have it now.
+        (status.pod_ip, status.pod_ips) = (before.pod_ip.clone(), before.pod_ips.clone());
+        return;
+    }
     status.pod_ip = pod.first().cloned();
     status.pod_ips = (!pod.is_empty()).then(|| pod.into_iter().map(|ip| PodIP { ip }).collect());
 }

@@ -88,6 +88,10 @@ impl Bed {
         if ready.status == "True" { Ok(()) } else { Err(ready.message.clone().unwrap_or_default()) }
     }
 
+    pub(crate) fn containerd(&self) -> &Containerd {
+        &self.containerd
+    }
+
     pub(crate) fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), "default")
     }

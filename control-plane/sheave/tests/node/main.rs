@@ -1,7 +1,8 @@
 //! `sheave node` with a real containerd: pods live and end as their specifications say.
-#![expect(clippy::unwrap_used, reason = "a step of a test that fails is a panic with its message")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a step of a test that fails is a panic with its message")]
 
 mod bed;
+mod figures;
 mod image;
 
 use bed::{Bed, IMAGE, NODE, OTHER_IMAGE};
@@ -192,5 +193,28 @@ async fn containers_outlive_kubelet_and_runtime_and_are_found_again() {
     let events = bed.events("stays").await;
     let message = "Killing Container main definition changed, will be restarted";
     assert!(events.iter().any(|event| event == message), "{events:?}");
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_make_a_pod_ready_and_have_it_restarted() {
+    require_root!();
+    let bed = Bed::start("pods-probes").await;
+    let mut spec = script("Always", "touch /tmp/alive; sleep 3; rm /tmp/alive; sleep 1000");
+    let file =
+        json!({ "exec": { "command": ["test", "-f", "/tmp/alive"] }, "periodSeconds": 1, "failureThreshold": 1 });
+    spec["containers"][0]["livenessProbe"] = file.clone();
+    spec["containers"][0]["readinessProbe"] = file;
+    spec["containers"][0]["startupProbe"] = json!({ "exec": { "command": ["true"] }, "periodSeconds": 1 });
+    spec["terminationGracePeriodSeconds"] = 1.into();
+    bed.create("probed", spec).await;
+    bed.wait("probed", "ready", |pod| condition(pod, "Ready") == Some("True")).await;
+    bed.wait("probed", "restarted", |pod| main_status(pod).restart_count == 1).await;
+    bed.wait("probed", "ready again", |pod| condition(pod, "Ready") == Some("True")).await;
+    let events = bed.events("probed").await;
+    for event in ["Unhealthy Liveness probe failed", "Killing Container main failed liveness probe, will be restarted"]
+    {
+        assert!(events.iter().any(|seen| seen.starts_with(event)), "{event} is not in {events:?}");
+    }
     bed.stop().await;
 }

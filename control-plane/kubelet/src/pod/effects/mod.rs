@@ -24,6 +24,7 @@ use super::state::{State, Task};
 use crate::event::Recorder;
 use crate::image::Images;
 use crate::pod::admission::{Admitted, Room};
+use crate::probe::Prober;
 use crate::resource::{Capacity, PodCgroups};
 use crate::runtime::{Container, Observer, Runtime, Sandbox};
 use crate::source::Sources;
@@ -41,6 +42,8 @@ pub struct Inner {
     pub runtime: Runtime,
     /// What it does.
     pub observer: Observer,
+    /// Probes.
+    pub prober: Prober,
     /// Images.
     pub images: Images,
     /// Events.
