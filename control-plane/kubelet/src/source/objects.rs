@@ -3,6 +3,7 @@
 //! What is made of them (environments, files) is made from such a set by pure functions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -33,8 +34,8 @@ pub enum SourceError {
     Services,
 }
 
-/// ConfigMaps and Secrets of one namespace by name, each there or with the reason why not.
-#[derive(Clone, Debug, Default)]
+/// ConfigMaps and Secrets of one namespace by name, each there or with the reason why not. Its `Debug` shows names only.
+#[derive(Clone, Default)]
 pub struct Objects {
     config_maps: BTreeMap<String, Result<Arc<ConfigMap>, SourceError>>,
     secrets: BTreeMap<String, Result<Arc<Secret>, SourceError>>,
@@ -93,5 +94,28 @@ impl Objects {
             Some(found) => found.as_ref().map_err(Clone::clone),
             None => Err(SourceError::not_found(Self::SECRET, name)),
         }
+    }
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (config_maps, secrets) = (self.config_maps.keys(), self.secrets.keys());
+        f.debug_struct("Objects")
+            .field("config_maps", &config_maps.collect::<Vec<_>>())
+            .field("secrets", &secrets.collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_not_shown() {
+        let mut objects = Objects::default();
+        let secret = serde_json::json!({"stringData": {"key": "hidden"}});
+        objects.insert_secret("login", Ok(Arc::new(serde_json::from_value(secret).unwrap())));
+        assert_eq!(format!("{objects:?}"), "Objects { config_maps: [], secrets: [\"login\"] }");
     }
 }

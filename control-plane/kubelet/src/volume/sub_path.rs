@@ -38,8 +38,9 @@ pub(super) fn bind(volume: &Path, sub_path: &str, target: &Path) -> Result<(), S
 fn open(volume: &Path, sub_path: &str) -> Result<OwnedFd, SubPathError> {
     let parts = parts(sub_path).ok_or_else(|| SubPathError::Invalid(sub_path.to_owned()))?;
     let system = |action| move |source: io::Error| SubPathError::System { action, path: sub_path.to_owned(), source };
-    let root = OpenOptions::new().read(true).custom_flags(flags(OFlags::PATH | OFlags::DIRECTORY)).open(volume);
-    let root = OwnedFd::from(root.map_err(system("open the volume of"))?);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(volume, flags, Mode::empty());
+    let root = root.map_err(io::Error::from).map_err(system("open the volume of"))?;
     let mode = fs::metadata(volume).map_err(system("open the volume of"))?.permissions().mode();
     let error = |action, errno: Errno| match errno {
         Errno::XDEV | Errno::LOOP => SubPathError::Escapes(sub_path.to_owned()),
@@ -87,11 +88,6 @@ fn parts(sub_path: &str) -> Option<Vec<&str>> {
         Component::ParentDir | Component::RootDir | Component::Prefix(_) => None,
     };
     Path::new(sub_path).components().map(part).collect()
-}
-
-fn flags(flags: OFlags) -> i32 {
-    // The bits of the C interface, which are these in both types.
-    i32::from_ne_bytes(flags.bits().to_ne_bytes())
 }
 
 /// Unmounts and removes what an earlier container has had there.

@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::HTTPGetAction;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::Error as TlsError;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::dial::{dial, words};
@@ -34,7 +35,7 @@ struct Answer {
 }
 
 pub(super) async fn check(
-    tls: &TlsConnector,
+    tls: Result<&TlsConnector, &TlsError>,
     action: &HTTPGetAction,
     target: &Target<'_>,
     patience: Duration,
@@ -81,7 +82,7 @@ fn request(action: &HTTPGetAction, target: &Target<'_>) -> Result<(Uri, HeaderMa
 
 /// Asks, and asks again where the answer says to, within the host.
 async fn follow(
-    tls: &TlsConnector,
+    tls: Result<&TlsConnector, &TlsError>,
     mut uri: Uri,
     headers: &HeaderMap,
     patience: Duration,
@@ -99,7 +100,12 @@ async fn follow(
     Err((uri, format!("stopped after {MOST_REDIRECTS} redirects")))
 }
 
-async fn ask(tls: &TlsConnector, uri: &Uri, headers: &HeaderMap, patience: Duration) -> Result<Answer, String> {
+async fn ask(
+    tls: Result<&TlsConnector, &TlsError>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    patience: Duration,
+) -> Result<Answer, String> {
     let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
@@ -110,6 +116,7 @@ async fn ask(tls: &TlsConnector, uri: &Uri, headers: &HeaderMap, patience: Durat
     // A host header names the server, as it does for the browsers that the container serves.
     let named = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(|host| host.split(':').next());
     let name = ServerName::try_from(named.unwrap_or(host).to_owned()).map_err(|error| error.to_string())?;
+    let tls = tls.map_err(|error| format!("TLS cannot be used: {error}"))?;
     let stream = tls.connect(name, stream).await.map_err(|error| words(&error))?;
     exchange(stream, uri, headers).await
 }

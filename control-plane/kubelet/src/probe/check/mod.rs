@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio_rustls::TlsConnector;
 
 use super::Exec;
 use super::verdict::Outcome;
@@ -22,7 +23,7 @@ const MOST_OUTPUT: usize = 10 << 10;
 /// Does checks.
 pub(super) struct Checker {
     exec: Arc<dyn Exec>,
-    tls: tokio_rustls::TlsConnector,
+    tls: Result<TlsConnector, tokio_rustls::rustls::Error>,
 }
 
 /// What is checked.
@@ -47,7 +48,7 @@ impl Checker {
             return exec::check(self.exec.as_ref(), action, target, timeout).await;
         }
         if let Some(action) = &probe.http_get {
-            return http::check(&self.tls, action, target, timeout).await;
+            return http::check(self.tls.as_ref(), action, target, timeout).await;
         }
         if let Some(action) = &probe.tcp_socket {
             let place = target.place(action.host.as_deref(), &action.port);

@@ -13,18 +13,13 @@ use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, Signature
 #[derive(Debug)]
 struct AnyCertificate(CryptoProvider);
 
-pub(super) fn connector() -> TlsConnector {
+/// Makes connections; an error says why there can be none.
+pub(super) fn connector() -> Result<TlsConnector, Error> {
     let provider = ring::default_provider();
     let verifier = Arc::new(AnyCertificate(provider.clone()));
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions();
-    // ring has suites for both versions; without one no TLS check could be made, and then none passes.
-    let config =
-        builder.map(|builder| builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-    TlsConnector::from(Arc::new(config.unwrap_or_else(|_| {
-        ClientConfig::builder()
-            .with_root_certificates(tokio_rustls::rustls::RootCertStore::empty())
-            .with_no_client_auth()
-    })))
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions()?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(TlsConnector::from(Arc::new(builder.with_no_client_auth())))
 }
 
 // === impl AnyCertificate ===
