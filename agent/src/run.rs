@@ -38,6 +38,14 @@ pub struct Lock {
     _file: File,
 }
 
+/// Why there is a new round.
+enum Wake {
+    /// The cluster's nodes have changed.
+    Nodes(Nodes),
+    /// The node's own network has.
+    Network,
+}
+
 /// Runs until it is told to end. What is in the kernel stays.
 ///
 /// # Errors
@@ -57,11 +65,10 @@ pub fn run(settings: Settings) -> Result<()> {
     }
     let engine = Arc::new(Engine::start(options(&settings), Box::new(datapath))?);
     let metrics = Arc::new(Metrics::default());
-    let (tell, told) = channel();
-    let (network_changed, network) = channel();
+    let (wake, wakes) = channel();
     spawn("network-events", {
-        let engine = Arc::clone(&engine);
-        move || follow(events, &engine, &network_changed)
+        let (engine, wake) = (Arc::clone(&engine), wake.clone());
+        move || follow(events, &engine, &wake)
     })?;
     let socket = Server::open(&settings.socket)?;
     info!(socket = %settings.socket.display(), "answers the plugin");
@@ -72,23 +79,24 @@ pub fn run(settings: Settings) -> Result<()> {
     install::plugins(&settings.install)?;
     spawn("converge", {
         let (engine, settings) = (Arc::clone(&engine), settings.clone());
-        move || keep_converged(&engine, &settings, &told, &network)
+        move || keep_converged(&engine, &settings, &wakes)
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(serve(&settings, engine, metrics, tell))
+    runtime.block_on(serve(&settings, engine, metrics, wake))
 }
 
 /// Everything that waits for the network.
-async fn serve(settings: &Settings, engine: Arc<Engine>, metrics: Arc<Metrics>, tell: Sender<Nodes>) -> Result<()> {
+async fn serve(settings: &Settings, engine: Arc<Engine>, metrics: Arc<Metrics>, wake: Sender<Wake>) -> Result<()> {
     let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let tell = |nodes| wake.send(Wake::Nodes(nodes)).context("nobody takes the nodes any more");
     let watching = async {
         match &settings.nodes {
-            NodesSource::File(path) => follow_file(path, &tell).await,
+            NodesSource::File(path) => follow_file(path, tell).await,
             source => watch::watch_nodes(source, tell).await,
         }
     };
     tokio::select! {
-        ended = watching => ended.and_then(|()| bail!("nobody takes the nodes any more")),
+        ended = watching => ended.and_then(|()| bail!("the watch of the nodes has ended")),
         ended = http::serve(settings.listen, engine, metrics) => ended,
         _ = end.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -98,12 +106,12 @@ async fn serve(settings: &Settings, engine: Arc<Engine>, metrics: Arc<Metrics>, 
 }
 
 /// Reads the file of nodes whenever it has changed.
-async fn follow_file(path: &Path, tell: &Sender<Nodes>) -> Result<()> {
+async fn follow_file(path: &Path, tell: impl Fn(Nodes) -> Result<()>) -> Result<()> {
     let mut last = None;
     loop {
         match watch::read_file(path) {
             Ok(nodes) if last.as_ref() != Some(&nodes) => {
-                tell.send(nodes.clone())?;
+                tell(nodes.clone())?;
                 last = Some(nodes);
             }
             Ok(_) => {}
@@ -115,7 +123,7 @@ async fn follow_file(path: &Path, tell: &Sender<Nodes>) -> Result<()> {
 }
 
 /// Acts upon what the kernel tells.
-fn follow(mut events: Events, engine: &Engine, network_changed: &Sender<()>) {
+fn follow(mut events: Events, engine: &Engine, wake: &Sender<Wake>) {
     loop {
         let batch = match events.wait() {
             Ok(batch) => batch,
@@ -133,31 +141,29 @@ fn follow(mut events: Events, engine: &Engine, network_changed: &Sender<()>) {
                 Event::LinkGone(_) | Event::LinkChanged(_) | Event::RoutesChanged | Event::Lost => look_around = true,
             }
         }
-        if look_around && network_changed.send(()).is_err() {
+        if look_around && wake.send(Wake::Network).is_err() {
             return;
         }
     }
 }
 
 /// Brings the kernel to what is known, whenever either has changed.
-fn keep_converged(engine: &Engine, settings: &Settings, nodes: &Receiver<Nodes>, network: &Receiver<()>) {
-    let mut next = Instant::now() + ROUND;
+fn keep_converged(engine: &Engine, settings: &Settings, wakes: &Receiver<Wake>) {
+    let mut pause = ROUND;
     let mut is_installed = false;
     loop {
-        let mut due = Instant::now() >= next;
-        match nodes.recv_timeout(TOGETHER) {
+        match wakes.recv_timeout(pause) {
             Ok(first) => {
-                let latest = nodes.try_iter().last().unwrap_or(first);
-                let own = latest.nodes.get(&settings.node_name).cloned();
-                engine.set_nodes(own, latest.nodes.into_values().collect(), latest.is_synced);
-                due = true;
+                thread::sleep(TOGETHER);
+                for wake in std::iter::once(first).chain(wakes.try_iter()) {
+                    if let Wake::Nodes(nodes) = wake {
+                        let own = nodes.nodes.get(&settings.node_name).cloned();
+                        engine.set_nodes(own, nodes.nodes.into_values().collect(), nodes.is_synced);
+                    }
+                }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
-        }
-        due |= network.try_iter().count() > 0;
-        if !due {
-            continue;
         }
         let converged = engine.converge();
         if !is_installed && engine.status().is_ok() {
@@ -166,8 +172,7 @@ fn keep_converged(engine: &Engine, settings: &Settings, nodes: &Receiver<Nodes>,
                 Err(problem) => error!(%problem, "the node stays without network configuration"),
             }
         }
-        let is_well = converged.failures.is_empty() && is_installed;
-        next = Instant::now() + if is_well { ROUND } else { AGAIN };
+        pause = if converged.failures.is_empty() && is_installed { ROUND } else { AGAIN };
     }
 }
 

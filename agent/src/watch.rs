@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::mpsc::Sender;
 
 use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
@@ -49,12 +48,12 @@ pub fn read_file(path: &Path) -> Result<Nodes> {
     Ok(Nodes { nodes, is_synced: true })
 }
 
-/// Tells all nodes again and again, whenever one has changed in what the agent needs of it. Ends only when nobody listens
-/// any more: a server that is away comes back.
+/// Tells all nodes again and again, whenever one has changed in what the agent needs of it. A server that is away comes
+/// back: this ends only with an error of `tell`.
 ///
 /// # Errors
 /// When the way to the API server is not known.
-pub async fn watch_nodes(source: &NodesSource, tell: Sender<Nodes>) -> Result<()> {
+pub async fn watch_nodes(source: &NodesSource, tell: impl Fn(Nodes) -> Result<()>) -> Result<()> {
     let client = client(source).await?;
     let stream = watcher(Api::<Node>::all(client), watcher::Config::default()).default_backoff();
     let mut stream = pin!(stream);
@@ -92,8 +91,8 @@ pub async fn watch_nodes(source: &NodesSource, tell: Sender<Nodes>) -> Result<()
                 nodes.nodes.remove(node.metadata.name.as_deref().unwrap_or_default());
             }
         }
-        if nodes != before && tell.send(nodes.clone()).is_err() {
-            return Ok(());
+        if nodes != before {
+            tell(nodes.clone())?;
         }
     }
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod control_plane;
 mod machine;
+mod packet_rate;
 mod process;
 mod report;
 mod sample;
@@ -32,6 +33,8 @@ struct Arguments {
 enum What {
     /// API server and store: start, memory, creates, reads, lists, watches; etcd beside it.
     ControlPlane,
+    /// The pod network: attaching, throughput, packets, round trips; Debian's bridge and ptp plugins beside it.
+    PacketRate,
 }
 
 #[tokio::main]
@@ -42,6 +45,7 @@ async fn main() -> Result<()> {
     }
     let report = match arguments.what {
         What::ControlPlane => control_plane::run(arguments.quick).await?,
+        What::PacketRate => tokio::task::spawn_blocking(move || packet_rate::run(arguments.quick)).await??,
     };
     let markdown = report.markdown();
     println!("{markdown}");
