@@ -28,29 +28,14 @@ pub(crate) struct Arguments {
 enum What {
     /// API server and store.
     ControlPlane,
-    /// The pod network.
-    PacketRate,
 }
 
 /// Builds with optimisation, and runs the benchmarks; they refuse a debug build.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let what = match arguments.what {
         What::ControlPlane => "control-plane",
-        What::PacketRate => "packet-rate",
     };
-    process::run(workspace::cargo().args([
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "sheave",
-        "-p",
-        "sheave-agent",
-        "-p",
-        "sheave-cni",
-        "-p",
-        "benchmarks",
-    ]))?;
+    process::run(workspace::cargo().args(["build", "--release", "--locked", "-p", "sheave", "-p", "benchmarks"]))?;
     let mut cargo = workspace::cargo();
     cargo.args(["run", "--quiet", "--release", "--locked", "-p", "benchmarks", "--", what]);
     if arguments.quick {

@@ -3,7 +3,6 @@
 mod connection;
 mod control_plane;
 mod machine;
-mod packet_rate;
 mod process;
 mod report;
 mod sample;
@@ -33,8 +32,6 @@ struct Arguments {
 enum What {
     /// API server and store: start, memory, creates, reads, lists, watches; etcd beside it.
     ControlPlane,
-    /// The pod network: attaching, throughput, packets, round trips; Debian's bridge and ptp plugins beside it.
-    PacketRate,
 }
 
 #[tokio::main]
@@ -45,7 +42,6 @@ async fn main() -> Result<()> {
     }
     let report = match arguments.what {
         What::ControlPlane => control_plane::run(arguments.quick).await?,
-        What::PacketRate => tokio::task::spawn_blocking(move || packet_rate::run(arguments.quick)).await??,
     };
     let markdown = report.markdown();
     println!("{markdown}");
