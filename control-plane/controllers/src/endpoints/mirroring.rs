@@ -6,22 +6,17 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::desired::{AddressType, Groups, Identity, Ports};
+use super::keeper::Keeper;
 use super::placement::{self, Changes, Mold};
 use super::ports::protocol;
-use super::slices::{execute, is_managed_by};
-use super::{LAST_CHANGE, MANAGED_BY, SERVICE_NAME, legacy};
-use crate::object::owner::{controller_key, controller_reference, is_deleted};
-use crate::object::template::name_prefix;
-use crate::runtime::api::Requests;
-use crate::runtime::cache::{Cache, Change};
+use super::{LAST_CHANGE, legacy};
+use crate::object::owner::is_deleted;
+use crate::runtime::cache::Cache;
 use crate::runtime::error::Error;
-use crate::runtime::expectations::Expectations;
 use crate::runtime::key::ObjectKey;
 use crate::runtime::manager::{Manager, Needs};
-use crate::runtime::queue::WorkQueue;
 use crate::runtime::recorder::Recorder;
 use crate::runtime::worker::{Action, Reconciler};
 
@@ -38,18 +33,15 @@ const WORKERS: usize = 5;
 const LAGGING: Duration = Duration::from_secs(1);
 
 struct Controller {
-    requests: Requests,
     recorder: Recorder,
     services: Cache<Service>,
     endpoints: Cache<Endpoints>,
-    slices: Cache<EndpointSlice>,
-    expectations: Expectations<EndpointSlice>,
+    keeper: Keeper,
 }
 
 /// Adds the mirroring controller.
 pub(crate) fn register(manager: &mut Manager, name: &'static str) {
     let (services, endpoints) = (manager.cache::<Service>(), manager.cache::<Endpoints>());
-    let slices = manager.cache::<EndpointSlice>();
     let queue = manager.queue::<ObjectKey>(name);
     services.on_change({
         let queue = queue.clone();
@@ -59,24 +51,14 @@ pub(crate) fn register(manager: &mut Manager, name: &'static str) {
         let queue = queue.clone();
         move |change| change.latest().into_iter().for_each(|endpoints| queue.add(ObjectKey::of(endpoints)))
     });
-    slices.on_change({
-        let queue = queue.clone();
-        move |change| enqueue_source(change, &queue)
-    });
     let controller = Controller {
-        requests: manager.requests(),
+        keeper: Keeper::new::<Endpoints>(manager, MANAGER, &queue),
         recorder: manager.recorder(name),
-        expectations: Expectations::new(slices.clone()),
         services: services.clone(),
         endpoints: endpoints.clone(),
-        slices: slices.clone(),
     };
-    manager.run(name, WORKERS, Needs::default().and(&services).and(&endpoints).and(&slices), queue, controller);
-}
-
-fn enqueue_source(change: &Change<'_, EndpointSlice>, queue: &WorkQueue<ObjectKey>) {
-    let ours = change.latest().filter(|slice| is_managed_by(slice, MANAGER));
-    ours.and_then(|slice| controller_key::<Endpoints>(&slice.metadata)).into_iter().for_each(|key| queue.add(key));
+    let needs = controller.keeper.needed(Needs::default().and(&services).and(&endpoints));
+    manager.run(name, WORKERS, needs, queue, controller);
 }
 
 // === impl Controller ===
@@ -85,10 +67,10 @@ impl Reconciler for Controller {
     type Key = ObjectKey;
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, Error> {
-        if !self.expectations.are_met(key) {
+        if !self.keeper.is_settled(key) {
             return Ok(Action::requeue(LAGGING));
         }
-        let standing = self.standing(key);
+        let standing = self.keeper.of_service(key);
         let source = self.endpoints.get(key).filter(|endpoints| is_mirrored(endpoints));
         let has_service = self.services.get(key).is_some_and(|service| {
             let spec = service.spec.as_ref();
@@ -98,21 +80,12 @@ impl Reconciler for Controller {
             Some(endpoints) => self.plan(&endpoints, &standing),
             None => Changes { delete: standing, ..Changes::default() },
         };
-        execute(&self.requests, &self.expectations, key, &changes).await?;
+        self.keeper.carry_out(key, &changes).await?;
         Ok(Action::await_change())
     }
 }
 
 impl Controller {
-    fn standing(&self, key: &ObjectKey) -> Vec<Arc<EndpointSlice>> {
-        let mut slices = self.slices.in_namespace(&key.namespace);
-        slices.retain(|slice| {
-            let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-            is_managed_by(slice, MANAGER) && service == Some(&key.name) && !is_deleted(&slice.metadata)
-        });
-        slices
-    }
-
     fn plan(&self, endpoints: &Endpoints, standing: &[Arc<EndpointSlice>]) -> Changes {
         let (groups, skipped) = groups(endpoints);
         if skipped > 0 {
@@ -120,7 +93,10 @@ impl Controller {
                 format!("{skipped} addresses were invalid or beyond the limit of {CAPACITY} and are not mirrored");
             self.recorder.warning(endpoints, "AddressesSkipped", message);
         }
-        let empty = |family| empty_slice(endpoints, family);
+        let labels = endpoints.metadata.labels.clone().unwrap_or_default();
+        let mut annotations = endpoints.metadata.annotations.clone().unwrap_or_default();
+        annotations.retain(|key, _| key != LAST_APPLIED && key != LAST_CHANGE);
+        let empty = |family| self.keeper.empty_slice(endpoints, family, labels.clone(), annotations.clone());
         placement::plan(standing, groups, &Mold { empty: &empty, capacity: CAPACITY, always: Vec::new() })
     }
 }
@@ -171,28 +147,6 @@ fn endpoint(address: &EndpointAddress, ready: bool) -> Endpoint {
         node_name: address.node_name.clone(),
         target_ref: address.target_ref.clone(),
         ..Endpoint::default()
-    }
-}
-
-fn empty_slice(endpoints: &Endpoints, family: AddressType) -> EndpointSlice {
-    let name = endpoints.metadata.name.clone().unwrap_or_default();
-    let mut labels = endpoints.metadata.labels.clone().unwrap_or_default();
-    labels.insert(MANAGED_BY.into(), MANAGER.into());
-    labels.insert(SERVICE_NAME.into(), name.clone());
-    let mut annotations = endpoints.metadata.annotations.clone().unwrap_or_default();
-    annotations.retain(|key, _| key != LAST_APPLIED && key != LAST_CHANGE);
-    EndpointSlice {
-        address_type: family.as_str().into(),
-        endpoints: Vec::new(),
-        metadata: ObjectMeta {
-            generate_name: Some(name_prefix(&name)),
-            namespace: endpoints.metadata.namespace.clone(),
-            labels: Some(labels),
-            annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
-            owner_references: Some(vec![controller_reference(endpoints)]),
-            ..ObjectMeta::default()
-        },
-        ports: None,
     }
 }
 

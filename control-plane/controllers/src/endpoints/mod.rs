@@ -1,6 +1,7 @@
 //! Where a Service's traffic goes: EndpointSlices, the older Endpoints, and slices that mirror hand-made Endpoints.
 
 mod desired;
+mod keeper;
 pub(crate) mod legacy;
 pub(crate) mod mirroring;
 mod placement;

@@ -1,22 +1,20 @@
 //! EndpointSlices of Services with a selector.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::desired::{AddressType, families, groups};
+use super::desired::{families, groups};
+use super::keeper::Keeper;
 use super::placement::{self, Changes, Mold};
 use super::trigger_time::TriggerTimes;
-use super::{LAST_CHANGE, MANAGED_BY, SERVICE_NAME, enqueue_services, has_selector, own_labels, picked, selects};
-use crate::object::owner::{controller_key, controller_reference, is_deleted, uid};
-use crate::object::template::name_prefix;
-use crate::runtime::api::{Deletion, Requests};
+use super::{LAST_CHANGE, enqueue_services, has_selector, own_labels, picked, selects};
+use crate::object::owner::{is_deleted, uid};
 use crate::runtime::cache::{Cache, Change, Index};
-use crate::runtime::error::{Error, ignore_not_found};
-use crate::runtime::expectations::Expectations;
+use crate::runtime::error::Error;
 use crate::runtime::key::ObjectKey;
 use crate::runtime::manager::{Manager, Needs};
 use crate::runtime::queue::WorkQueue;
@@ -31,20 +29,18 @@ const WORKERS: usize = 5;
 const LAGGING: Duration = Duration::from_secs(1);
 
 struct Controller {
-    requests: Requests,
     recorder: Recorder,
     services: Cache<Service>,
     pods: Cache<Pod>,
     nodes: Cache<Node>,
-    slices: Cache<EndpointSlice>,
-    expectations: Expectations<EndpointSlice>,
+    keeper: Keeper,
     trigger_times: TriggerTimes,
 }
 
 /// Adds the EndpointSlice controller.
 pub(crate) fn register(manager: &mut Manager, name: &'static str) {
     let (services, pods) = (manager.cache::<Service>(), manager.cache::<Pod>());
-    let (nodes, slices) = (manager.cache::<Node>(), manager.cache::<EndpointSlice>());
+    let nodes = manager.cache::<Node>();
     let queue = manager.queue::<ObjectKey>(name);
     services.on_change({
         let queue = queue.clone();
@@ -58,21 +54,15 @@ pub(crate) fn register(manager: &mut Manager, name: &'static str) {
         let (services, pods, queue) = (services.clone(), pods.clone(), queue.clone());
         move |change| enqueue_node(change, &services, &pods, &queue)
     });
-    slices.on_change({
-        let queue = queue.clone();
-        move |change| enqueue_owner(change, &queue)
-    });
     let controller = Controller {
-        requests: manager.requests(),
+        keeper: Keeper::new::<Service>(manager, MANAGER, &queue),
         recorder: manager.recorder(name),
-        expectations: Expectations::new(slices.clone()),
         trigger_times: TriggerTimes::default(),
         services: services.clone(),
         pods: pods.clone(),
         nodes: nodes.clone(),
-        slices: slices.clone(),
     };
-    let needs = Needs::default().and(&services).and(&pods).and(&nodes).and(&slices);
+    let needs = controller.keeper.needed(Needs::default().and(&services).and(&pods).and(&nodes));
     manager.run(name, WORKERS, needs, queue, controller);
 }
 
@@ -93,43 +83,6 @@ fn enqueue_node(change: &Change<'_, Node>, services: &Cache<Service>, pods: &Cac
     }
 }
 
-/// Slices that somebody else changed or removed are put right.
-fn enqueue_owner(change: &Change<'_, EndpointSlice>, queue: &WorkQueue<ObjectKey>) {
-    let ours = change.latest().filter(|slice| is_managed_by(slice, MANAGER));
-    ours.and_then(|slice| controller_key::<Service>(&slice.metadata)).into_iter().for_each(|key| queue.add(key));
-}
-
-/// Whether the slice's label names this manager.
-pub(super) fn is_managed_by(slice: &EndpointSlice, manager: &str) -> bool {
-    slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == manager)
-}
-
-/// Carries out what was planned for the slices of `key`.
-pub(super) async fn execute(
-    requests: &Requests,
-    expectations: &Expectations<EndpointSlice>,
-    key: &ObjectKey,
-    changes: &Changes,
-) -> Result<(), Error> {
-    for slice in &changes.update {
-        expectations.wrote(key, &requests.replace(slice).await?);
-    }
-    for slice in &changes.create {
-        match requests.create(slice).await {
-            Ok(created) => expectations.wrote(key, &created),
-            // The namespace is going, and everything in it.
-            Err(error) if error.is_namespace_terminating() => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    for slice in &changes.delete {
-        let deletion = Deletion::of(slice.as_ref());
-        ignore_not_found(requests.delete::<EndpointSlice>(&ObjectKey::of(slice.as_ref()), &deletion).await)?;
-        expectations.deleted(key, slice);
-    }
-    Ok(())
-}
-
 // === impl Controller ===
 
 impl Reconciler for Controller {
@@ -138,17 +91,17 @@ impl Reconciler for Controller {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, Error> {
         let Some(service) = self.services.get(key) else {
             // Its slices are collected with it.
-            self.expectations.forget(key);
+            self.keeper.forget(key);
             self.trigger_times.forget(key);
             return Ok(Action::await_change());
         };
         if is_deleted(&service.metadata) {
             return Ok(Action::await_change());
         }
-        if !self.expectations.are_met(key) {
+        if !self.keeper.is_settled(key) {
             return Ok(Action::requeue(LAGGING));
         }
-        let standing = self.standing(&service);
+        let standing = self.keeper.of_owner(uid(&service.metadata));
         let changes = if has_selector(&service) {
             self.plan(key, &service, &standing)
         } else if is_external(&service) {
@@ -157,7 +110,7 @@ impl Reconciler for Controller {
             // Somebody else provides its endpoints.
             Changes::default()
         };
-        let result = execute(&self.requests, &self.expectations, key, &changes).await;
+        let result = self.keeper.carry_out(key, &changes).await;
         if let Err(error) = &result
             && !error.is_conflict()
         {
@@ -169,41 +122,17 @@ impl Reconciler for Controller {
 }
 
 impl Controller {
-    fn standing(&self, service: &Service) -> Vec<Arc<EndpointSlice>> {
-        let mut slices = self.slices.find(&Index::Controller(uid(&service.metadata).to_owned()));
-        slices.retain(|slice| is_managed_by(slice, MANAGER) && !is_deleted(&slice.metadata));
-        slices
-    }
-
     fn plan(&self, key: &ObjectKey, service: &Service, standing: &[Arc<EndpointSlice>]) -> Changes {
         let pods = picked(service, &self.pods);
         let changed_at = self.trigger_times.observe(key, service, pods.iter().map(AsRef::as_ref));
         let desired = groups(service, &pods, |node| self.nodes.get(&ObjectKey::cluster(node)));
-        let empty = |family| empty_slice(service, family, changed_at.map(|at| at.to_string()));
+        let annotations: BTreeMap<_, _> =
+            changed_at.map(|at| (LAST_CHANGE.to_owned(), at.to_string())).into_iter().collect();
+        let empty = |family| self.keeper.empty_slice(service, family, own_labels(service), annotations.clone());
         placement::plan(standing, desired, &Mold { empty: &empty, capacity: CAPACITY, always: families(service) })
     }
 }
 
 fn is_external(service: &Service) -> bool {
     super::spec(service).is_some_and(|spec| spec.type_.as_deref() == Some("ExternalName"))
-}
-
-fn empty_slice(service: &Service, family: AddressType, changed_at: Option<String>) -> EndpointSlice {
-    let name = service.metadata.name.clone().unwrap_or_default();
-    let mut labels = own_labels(service);
-    labels.insert(MANAGED_BY.into(), MANAGER.into());
-    labels.insert(SERVICE_NAME.into(), name.clone());
-    EndpointSlice {
-        address_type: family.as_str().into(),
-        endpoints: Vec::new(),
-        metadata: ObjectMeta {
-            generate_name: Some(name_prefix(&name)),
-            namespace: service.metadata.namespace.clone(),
-            labels: Some(labels),
-            annotations: changed_at.map(|at| [(LAST_CHANGE.to_owned(), at)].into()),
-            owner_references: Some(vec![controller_reference(service)]),
-            ..ObjectMeta::default()
-        },
-        ports: None,
-    }
 }

@@ -1,4 +1,4 @@
-//! Many objects at once. A tenth by default, so that a debug build is quick; all of them with `SHEAVE_FULL_SCALE=1`.
+//! Many objects at once.
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -7,10 +7,6 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::cluster::Cluster;
-
-fn scaled(full: usize) -> usize {
-    if std::env::var_os("SHEAVE_FULL_SCALE").is_some() { full } else { full / 10 }
-}
 
 async fn create_many(client: &Client, namespace: &str, count: usize, owners: &serde_json::Value) {
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
@@ -34,7 +30,7 @@ async fn ten_thousand_dependents_follow_their_owner() {
     let cluster = Cluster::start("garbage-collector-controller").await;
     let owner: ConfigMap = cluster.create(json!({"metadata": {"name": "owner", "labels": {"root": ""}}})).await;
     let owners = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid}]);
-    create_many(&cluster.client, "default", scaled(10_000), &owners).await;
+    create_many(&cluster.client, "default", 10_000, &owners).await;
     cluster.delete::<ConfigMap>("owner").await;
     let gone = async || is_empty(&cluster.client, "default").await.then_some(());
     cluster.eventually("no dependent is left", gone).await;
@@ -46,7 +42,7 @@ async fn a_namespace_of_five_thousand_objects_empties() {
     let namespaces = Api::<Namespace>::all(cluster.client.clone());
     let namespace = serde_json::from_value(json!({"metadata": {"name": "full"}})).unwrap();
     namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-    create_many(&cluster.client, "full", scaled(5_000), &json!(null)).await;
+    create_many(&cluster.client, "full", 5_000, &json!(null)).await;
     namespaces.delete("full", &DeleteParams::default()).await.unwrap();
     let gone = async || namespaces.get_opt("full").await.unwrap().is_none().then_some(());
     cluster.eventually("the namespace is gone", gone).await;
