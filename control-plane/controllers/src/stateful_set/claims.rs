@@ -6,7 +6,6 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use serde_json::json;
 
 use crate::object::owner::{controller_of, controller_reference, uid};
 use crate::runtime::api::Requests;
@@ -64,10 +63,9 @@ pub(super) async fn settle(
         let key = ObjectKey::of(set).sibling(name(set, template, ordinal));
         let Some(claim) = known.get(&key) else { continue };
         if let Some(references) = references(set, pod, &claim, owner(set, condemned)) {
-            let references = if references.is_empty() { json!(null) } else { json!(references) };
-            let version = &claim.metadata.resource_version;
-            let patch = json!({"metadata": {"resourceVersion": version, "ownerReferences": references}});
-            ignore_not_found(requests.merge::<PersistentVolumeClaim>(&key, patch).await)?;
+            let mut claim = claim.as_ref().clone();
+            claim.metadata.owner_references = Some(references).filter(|references| !references.is_empty());
+            ignore_not_found(requests.replace(&claim).await)?;
         }
     }
     Ok(())
@@ -121,6 +119,8 @@ fn references(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn set(when_deleted: &str, when_scaled: &str) -> StatefulSet {
