@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: measurements, each beside its baseline in the same run.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{process, workspace};
+use crate::{process, up, workspace};
 
 /// Options of `bench`.
 #[derive(clap::Args)]
@@ -28,16 +29,29 @@ pub(crate) struct Arguments {
 enum What {
     /// API server and store.
     ControlPlane,
+    /// Pods on a node; makes a cluster of test hosts, so it needs root.
+    Node,
 }
 
 /// Builds with optimisation, and runs the benchmarks; they refuse a debug build.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let what = match arguments.what {
-        What::ControlPlane => "control-plane",
-    };
-    process::run(workspace::cargo().args(["build", "--release", "--locked", "-p", "sheave", "-p", "benchmarks"]))?;
+    let mut words: Vec<OsString> = Vec::new();
+    match arguments.what {
+        What::ControlPlane => {
+            process::run(workspace::cargo().args(["build", "--release", "--locked", "-p", "sheave"]))?;
+            words.push("control-plane".into());
+        }
+        What::Node => {
+            let programs = up::programs("release")?;
+            words.push("node".into());
+            let options =
+                [("--sheave", programs.sheave), ("--images", programs.images), ("--kubectl", programs.kubectl)];
+            words.extend(options.into_iter().flat_map(|(option, path)| [option.into(), path.into()]));
+        }
+    }
+    process::run(workspace::cargo().args(["build", "--release", "--locked", "-p", "benchmarks"]))?;
     let mut cargo = workspace::cargo();
-    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "benchmarks", "--", what]);
+    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "benchmarks", "--"]).args(words);
     if arguments.quick {
         cargo.arg("--quick");
     }

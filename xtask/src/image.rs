@@ -40,17 +40,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Builds the programs that go into the images, and makes those that are not there. Gives the folder of all archives.
-pub(crate) fn ensure(wanted: &[&Image], profile: &str) -> Result<PathBuf> {
-    let packages: BTreeSet<_> = wanted.iter().flat_map(|image| image.cargo_packages()).collect();
-    if !packages.is_empty() {
-        let mut cargo = workspace::cargo();
-        cargo.args(["build", "--locked", "--bins"]);
-        cargo.args(packages.iter().flat_map(|package| ["--package", package]));
-        if profile == "release" {
-            cargo.arg("--release");
-        }
-        process::run(&mut cargo)?;
+fn ensure(wanted: &[&Image], profile: &str) -> Result<PathBuf> {
+    build(wanted.iter().flat_map(|image| image.cargo_packages()), profile)?;
+    make(wanted, profile)
+}
+
+/// Builds programs of this workspace, in one call: with other packages beside them the same dependencies may be built
+/// with other features.
+pub(crate) fn build(packages: impl Iterator<Item = &'static str>, profile: &str) -> Result<()> {
+    let packages: BTreeSet<_> = packages.collect();
+    if packages.is_empty() {
+        return Ok(());
     }
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--locked", "--bins"]);
+    cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+    if profile == "release" {
+        cargo.arg("--release");
+    }
+    process::run(&mut cargo)
+}
+
+/// Makes the images that are not there, of programs that are built. Gives the folder of all archives.
+pub(crate) fn make(wanted: &[&Image], profile: &str) -> Result<PathBuf> {
     let workshop = Workshop::new(workspace::target_directory().join("images"), workspace::programs(profile)?);
     for image in wanted {
         let began = Instant::now();

@@ -3,7 +3,10 @@
 mod bench;
 mod build;
 mod deny;
+mod down;
+mod exec;
 mod image;
+mod place;
 mod process;
 mod setup;
 mod test;
@@ -37,17 +40,19 @@ enum Command {
     Deny,
     /// Make container images without a registry.
     Image(image::Arguments),
-    /// Start a cluster of test hosts on this machine.
-    Up,
-    /// Stop that cluster.
-    Down,
+    /// Start a cluster of test hosts on this machine, or what is missing of it.
+    Up(up::Arguments),
+    /// End a cluster of test hosts and remove everything of it.
+    Down(down::Arguments),
+    /// Run a command in a host of a cluster.
+    Exec(exec::Arguments),
     /// Measure.
     Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -55,16 +60,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Setup(arguments) => setup::run(&arguments),
-        Command::Build(arguments) => build::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
-        Command::Tidy => tidy::run(),
-        Command::Deny => deny::run(),
-        Command::Image(arguments) => image::run(&arguments),
-        Command::Up => up::up(),
-        Command::Down => up::down(),
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Setup(arguments) => setup::run(&arguments)?,
+        Command::Build(arguments) => build::run(&arguments)?,
+        Command::Test(arguments) => test::run(&arguments)?,
+        Command::Tidy => tidy::run()?,
+        Command::Deny => deny::run()?,
+        Command::Image(arguments) => image::run(&arguments)?,
+        Command::Up(arguments) => up::run(&arguments)?,
+        Command::Down(arguments) => down::run(&arguments)?,
+        Command::Exec(arguments) => return exec::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments)?,
     }
+    Ok(ExitCode::SUCCESS)
 }

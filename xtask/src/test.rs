@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{process, setup, workspace};
+use crate::{process, setup, up, workspace};
 
 /// Options of `test`.
 #[derive(clap::Args)]
@@ -58,7 +58,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         println!("\n=== {suite:?} ===");
         let outcome = match suite {
             Suite::Fuzz => fuzz(arguments.seconds),
-            Suite::Unit | Suite::Packet | Suite::Netns | Suite::Api | Suite::E2e => cargo_test(suite, arguments),
+            // The clusters of these tests run the programs of the same debug build.
+            Suite::E2e => up::programs("debug").and_then(|_| cargo_test(suite, arguments)),
+            Suite::Unit | Suite::Packet | Suite::Netns | Suite::Api => cargo_test(suite, arguments),
         };
         match outcome {
             Ok(ran) => tally = tally.plus(ran),
@@ -83,6 +85,8 @@ fn default_suites() -> Vec<Suite> {
         .iter()
         .copied()
         .filter(|suite| *suite == Suite::Unit || !suite.packages().is_empty())
+        // Not before every walk of it has passed: until then it runs when it is named.
+        .filter(|suite| *suite != Suite::E2e)
         .collect()
 }
 
@@ -164,10 +168,11 @@ impl Suite {
     /// The packages whose tests make up the suite; the unit suite is every other package.
     fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Unit | Self::E2e | Self::Fuzz => &[],
+            Self::Unit | Self::Fuzz => &[],
             Self::Packet => &["packet-tests"],
             Self::Netns => &["netns-tests", "test-support", "testbed"],
             Self::Api => &["api-tests"],
+            Self::E2e => &["e2e-tests"],
         }
     }
 

@@ -1,127 +1,96 @@
-//! `cargo xtask up` and `down`: a control plane on this machine. There are no nodes in this version.
+//! `cargo xtask up`: a cluster of test hosts on this machine, step by step.
 
-use std::fs::File;
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use cluster::{Cluster, Lifetime, Options, Programs};
 
-use crate::{process, setup, workspace};
+use crate::place::{Name, Place};
+use crate::{image, setup, workspace};
 
-/// How long the server may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long the server may take to stop; it drains for ten seconds at most.
-const STOPPED_WITHIN: Duration = Duration::from_secs(20);
-/// Where the API answers.
-const LISTEN: &str = "127.0.0.1:16443";
-
-/// What `up` and `down` know of the server that they start.
-struct Place {
-    folder: PathBuf,
+/// Options of `up`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    name: Name,
+    /// How many nodes.
+    #[arg(long, default_value_t = 3)]
+    nodes: usize,
+    /// Do without the demo application. There is none in this version, so this changes nothing.
+    #[arg(long)]
+    no_demo: bool,
+    /// The port on 127.0.0.1 of this machine where the API answers; the default cluster takes 16443, others a free one.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Programs without optimisation, which are built quicker.
+    #[arg(long)]
+    debug: bool,
 }
 
-pub(crate) fn up() -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let began = Instant::now();
+    let place = arguments.name.place()?;
+    testbed::requirement::check().context("a cluster of test hosts cannot be made here")?;
+    let mut report = |step: &str| println!("[{:6.1} s] {step}", began.elapsed().as_secs_f64());
+    report("looking for what is missing on this machine");
     setup::run(&setup::Arguments::install())?;
-    step(began, "building the control plane");
-    process::run(workspace::cargo().args(["build", "--release", "--locked", "-p", "sheave"]))?;
-    let place = Place { folder: workspace::root().join(".sheave") };
-    match place.running() {
-        Some(pid) => step(began, &format!("the control plane runs already, as process {pid}")),
-        None => {
-            step(began, "starting the control plane");
-            place.start()?;
-        }
+    let profile = if arguments.debug { "debug" } else { "release" };
+    report("building the programs");
+    let programs = programs(profile)?;
+    let cluster = Cluster::start(arguments.options(&place, programs), &mut report)?;
+    write_kubeconfig(&place, &cluster)?;
+    report("ready");
+    print!("{}", cluster.kubectl().run(&["get", "nodes", "-o", "wide"])?);
+    println!("the pod network is a stand-in of Debian's CNI plugins: no Services, no NetworkPolicies, IPv4 only");
+    if !arguments.no_demo {
+        println!("there is no demo application in this version");
     }
-    place.wait_until_ready()?;
-    step(began, "ready");
-    println!("the API answers at https://{LISTEN}");
-    println!("there are no nodes: this version has no kubelet, so pods stay Pending");
+    println!("images that can be run: `cargo xtask image --list`");
+    println!("in a node: `cargo xtask exec{} n1 -- ip route`; from outside: `... exec client -- ...`", place.option());
     println!("export KUBECONFIG={}", place.kubeconfig().display());
     Ok(())
 }
 
-pub(crate) fn down() -> Result<()> {
-    let place = Place { folder: workspace::root().join(".sheave") };
-    let Some(pid) = place.running() else {
-        println!("nothing runs here");
-        return Ok(());
+/// Builds what a cluster runs: `sheave`, and the images for its pods. The agent's image comes with the agent's network.
+pub(crate) fn programs(profile: &str) -> Result<Programs> {
+    let images: Vec<_> = images::all().iter().filter(|image| image.name != "sheave-agent").collect();
+    let packages = images.iter().flat_map(|image| image.cargo_packages());
+    image::build(packages.chain(["sheave"]), profile)?;
+    let images = image::make(&images, profile)?;
+    let kubectl = setup::kubectl().context("there is no kubectl: run `cargo xtask setup`")?;
+    Ok(Programs { sheave: workspace::programs(profile)?.join("sheave"), images, kubectl })
+}
+
+/// A copy of the administrator's kubeconfig at the place that is told to people; nobody else may read it.
+fn write_kubeconfig(place: &Place, cluster: &Cluster) -> Result<()> {
+    let (from, to) = (cluster.kubectl().kubeconfig(), place.kubeconfig());
+    let text = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let copy = || {
+        let partial = to.with_extension("partial");
+        // One that a killed run left may be readable for others.
+        let _ = fs::remove_file(&partial);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        std::io::Write::write_all(&mut file, &text)?;
+        fs::rename(&partial, &to)
     };
-    let process = rustix::process::Pid::from_raw(pid).context("a malformed process id")?;
-    rustix::process::kill_process(process, rustix::process::Signal::TERM).context("cannot stop the server")?;
-    let asked = Instant::now();
-    while place.running().is_some() {
-        if asked.elapsed() > STOPPED_WITHIN {
-            bail!("process {pid} does not stop within {STOPPED_WITHIN:?}: see {}", place.log().display());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    println!("stopped; the data is in {}", place.folder.display());
-    Ok(())
+    copy().with_context(|| format!("cannot write {}", to.display()))
 }
 
-fn step(began: Instant, what: &str) {
-    println!("[{:6.1} s] {what}", began.elapsed().as_secs_f64());
-}
+// === impl Arguments ===
 
-// === impl Place ===
-
-impl Place {
-    fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("admin.kubeconfig")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.join("server.log")
-    }
-
-    /// The server that was started here, if it is still the process with the number that was written down.
-    fn running(&self) -> Option<i32> {
-        let pid: i32 = std::fs::read_to_string(self.folder.join("server.pid")).ok()?.trim().parse().ok()?;
-        let command = std::fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")).ok()?;
-        let command = String::from_utf8_lossy(&command);
-        command.contains(&*self.folder.to_string_lossy()).then_some(pid)
-    }
-
-    /// Starts the server in a session of its own, so that it outlives this command and its terminal.
-    fn start(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let log = File::create(self.log()).with_context(|| format!("cannot write {}", self.log().display()))?;
-        let mut command = Command::new(program()?);
-        command.args(["server", "--listen", LISTEN, "--data-dir"]).arg(&self.folder);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let child = command.spawn().with_context(|| format!("cannot start `{}`", process::line(&command)))?;
-        std::fs::write(self.folder.join("server.pid"), child.id().to_string())?;
-        Ok(())
-    }
-
-    fn wait_until_ready(&self) -> Result<()> {
-        let kubectl = setup::kubectl().context("there is no kubectl: run `cargo xtask setup`")?;
-        let began = Instant::now();
-        loop {
-            let mut ask = Command::new(&kubectl);
-            ask.arg("--kubeconfig").arg(self.kubeconfig()).args(["get", "--raw", "/readyz"]);
-            let ready = ask.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-            if ready && self.running().is_some() {
-                return Ok(());
-            }
-            if self.running().is_none() || began.elapsed() > READY_WITHIN {
-                bail!("the control plane is not ready: {} says why", self.log().display());
-            }
-            std::thread::sleep(Duration::from_millis(50));
+impl Arguments {
+    fn options(&self, place: &Place, programs: Programs) -> Options {
+        let default = if place.option().is_empty() { 16443 } else { 0 };
+        Options {
+            name: place.label.clone(),
+            lifetime: Lifetime::UntilRemoved { data: place.data() },
+            nodes: self.nodes,
+            port: self.port.unwrap_or(default),
+            programs,
+            server_arguments: Vec::new(),
+            node_arguments: Vec::new(),
         }
     }
-}
-
-/// The optimised binary of this checkout.
-fn program() -> Result<PathBuf> {
-    let target = workspace::target_directory();
-    let candidates = std::fs::read_dir(&target).with_context(|| format!("cannot read {}", target.display()))?;
-    let candidates = candidates.filter_map(|entry| Some(entry.ok()?.path().join("release/sheave")));
-    let newest = candidates.filter(|path| path.is_file()).max_by_key(|path| {
-        path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(std::time::SystemTime::UNIX_EPOCH)
-    });
-    newest.with_context(|| format!("no release/sheave below {}", target.display()))
 }

@@ -10,6 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use sheave_kubelet::pod::dns::ClusterDns;
 use sheave_kubelet::{Kubelet, Options};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// The port of every kubelet.
 const PORT: u16 = 10250;
@@ -32,6 +34,9 @@ pub struct NodeArguments {
     /// The socket of the container runtime.
     #[arg(long, value_name = "unix://PATH", default_value = "unix:///run/containerd/containerd.sock")]
     container_runtime_endpoint: String,
+    /// Serve the image archives of this folder to the container runtime, as a registry at 127.0.0.1:5000.
+    #[arg(long, value_name = "FOLDER")]
+    image_dir: Option<PathBuf>,
     /// The cgroup below which pods live, in every hierarchy.
     #[arg(long, value_name = "PATH", default_value = "/")]
     cgroup_root: String,
@@ -63,6 +68,8 @@ pub struct NodeArguments {
 #[derive(Debug)]
 pub struct Node {
     kubelet: Kubelet,
+    /// Ends with the node.
+    registry: Option<JoinSet<()>>,
 }
 
 // === impl Node ===
@@ -78,14 +85,21 @@ impl Node {
             .with_context(|| format!("cannot read the kubeconfig {path}"))?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let config = config.with_context(|| format!("cannot use the kubeconfig {path}"))?;
+        let registry = match &arguments.image_dir {
+            Some(folder) => Some(serve_images(folder.clone()).await?),
+            None => None,
+        };
         let options = arguments.options(&config.cluster_url)?;
         let client = Client::try_from(config).with_context(|| format!("cannot use the kubeconfig {path}"))?;
-        Ok(Self { kubelet: Kubelet::start(client, options)? })
+        Ok(Self { kubelet: Kubelet::start(client, options)?, registry })
     }
 
     /// Stops it; containers run on.
     pub async fn stop(self) {
         self.kubelet.stop().await;
+        if let Some(mut registry) = self.registry {
+            registry.shutdown().await;
+        }
     }
 }
 
@@ -114,6 +128,20 @@ impl NodeArguments {
             port: PORT,
         })
     }
+}
+
+/// Serves a folder of images on the loopback address, until the set is dropped.
+async fn serve_images(folder: PathBuf) -> Result<JoinSet<()>> {
+    let address = sheave_image_registry::DEFAULT_ADDRESS;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot serve images on {address}: end what listens there"))?;
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        if let Err(error) = sheave_image_registry::serve(listener, &folder).await {
+            tracing::error!(%error, "images are not served any more: start the node again");
+        }
+    });
+    Ok(serving)
 }
 
 /// The address of this machine from which it reaches the server: connecting a UDP socket sends nothing.

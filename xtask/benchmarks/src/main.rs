@@ -3,6 +3,7 @@
 mod connection;
 mod control_plane;
 mod machine;
+mod node;
 mod process;
 mod report;
 mod sample;
@@ -32,6 +33,8 @@ struct Arguments {
 enum What {
     /// API server and store: start, memory, creates, reads, lists, watches; etcd beside it.
     ControlPlane,
+    /// Pods on a node: from created to Running; the container runtime's own calls beside it.
+    Node(node::Arguments),
 }
 
 #[tokio::main]
@@ -40,8 +43,9 @@ async fn main() -> Result<()> {
     if cfg!(debug_assertions) {
         bail!("a debug build says nothing about speed: run `cargo xtask bench`, which builds with --release");
     }
-    let report = match arguments.what {
+    let report = match &arguments.what {
         What::ControlPlane => control_plane::run(arguments.quick).await?,
+        What::Node(node) => node::run(node, arguments.quick).await?,
     };
     let markdown = report.markdown();
     println!("{markdown}");

@@ -10,6 +10,14 @@ pub(crate) struct Process {
     child: Child,
 }
 
+/// What a process takes of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    process: u32,
+}
+
+// === impl Process ===
+
 impl Process {
     /// Starts `command` in silence.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
@@ -19,7 +27,26 @@ impl Process {
 
     /// Resident memory in MiB.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
-        let path = format!("/proc/{}/status", self.child.id());
+        Usage::of(self.child.id()).resident_mib()
+    }
+
+    /// Seconds of processor time used so far.
+    pub(crate) fn processor_seconds(&self) -> Result<f64> {
+        Usage::of(self.child.id()).processor_seconds()
+    }
+}
+
+// === impl Usage ===
+
+impl Usage {
+    /// Of the process with this id.
+    pub(crate) fn of(process: u32) -> Self {
+        Self { process }
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident_mib(&self) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.process);
         let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS: has it ended?")?;
         let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
@@ -28,7 +55,7 @@ impl Process {
 
     /// Seconds of processor time used so far.
     pub(crate) fn processor_seconds(&self) -> Result<f64> {
-        let path = format!("/proc/{}/stat", self.child.id());
+        let path = format!("/proc/{}/stat", self.process);
         let stat = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let fields = stat.rsplit(") ").next().context("a malformed stat")?.split(' ').collect::<Vec<_>>();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());

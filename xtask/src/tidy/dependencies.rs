@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "sheave-apiserver",
             "sheave-controllers",
+            "sheave-image-registry",
             "sheave-kubelet",
             "sheave-scheduler",
             "sheave-store",
@@ -36,9 +37,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("sheave-image-registry", &[]),
-    ("sheave", &["sheave-apiserver", "sheave-controllers", "sheave-scheduler", "sheave-store"]),
     ("images", &[]),
     ("testbed", &[]),
+    ("cluster", &["testbed"]),
     ("test-support", &["dataplane-common", "testbed"]),
     ("packet-tests", &[]),
     ("netns-tests", &[]),
@@ -46,9 +47,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("api-tests", &["sheave"]),
     ("simulated-nodes", &[]),
     ("test-images", &[]),
-    ("benchmarks", &["sheave-scheduler"]),
+    ("e2e-tests", &["api-tests", "cluster", "test-support", "testbed"]),
+    ("benchmarks", &["cluster", "sheave-scheduler"]),
     // Must build on a machine that has nothing but Rust, because it installs the rest: no protoc, no kernel crate.
-    ("xtask", &["ebpf-toolchain", "images"]),
+    ("xtask", &["cluster", "ebpf-toolchain", "images", "testbed"]),
 ];
 
 pub(super) fn check() -> Result<Vec<String>> {

@@ -1,0 +1,101 @@
+//! What runs on one host of a cluster.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use testbed::containerd::{Containerd, Settings};
+use testbed::{Daemon, Node};
+
+use crate::error::{Cause, with_file};
+use crate::options::Options;
+
+/// The image that holds a pod's namespaces, of our own catalog.
+const SANDBOX_IMAGE: &str = "registry.k8s.io/pause:3.9";
+/// Where each node serves images to its containerd.
+const REGISTRY: &str = "http://127.0.0.1:5000";
+/// The API's port on the fabric.
+const API_PORT: u16 = 6443;
+/// LoadBalancer addresses, a piece of the fabric's network.
+const LOAD_BALANCER_POOL: &str = "192.168.77.240/28";
+
+/// Paths in a host.
+const DATA: &str = "/var/lib/sheave";
+const KUBECONFIG: &str = "/etc/sheave/node.kubeconfig";
+
+/// What a node is called in the API: `n1`.
+pub(crate) fn node_name(node: &Node) -> String {
+    node.name().role().to_string()
+}
+
+/// The administrator's kubeconfig, as a file of the machine.
+pub(crate) fn server_kubeconfig(server: &Node) -> PathBuf {
+    server.data().join("var-lib/sheave/admin.kubeconfig")
+}
+
+/// Starts `sheave server`, listening on the fabric and on a socket of the machine's.
+pub(crate) fn start_server(server: &Node, listener: TcpListener, options: &Options) -> Result<Daemon, Cause> {
+    let addresses = server.addresses();
+    let inherited = format!("fd:{}", listener.as_raw_fd());
+    let command = server.daemon("server", &options.programs.sheave)?;
+    let command = command.args(["server", "--data-dir", DATA, "--listen", &inherited]);
+    let command = command.arg("--listen").arg(format!("{}:{API_PORT}", addresses.ipv4));
+    let command = command.arg("--listen").arg(format!("[{}]:{API_PORT}", addresses.ipv6));
+    let command = command.args(["--load-balancer-pool", LOAD_BALANCER_POOL]).args(&options.server_arguments);
+    Ok(command.inherit(listener).start()?)
+}
+
+/// Starts containerd in a node; one that runs is left alone.
+pub(crate) fn ensure_containerd(node: &Node) -> Result<Containerd, Cause> {
+    if let Some(running) = Containerd::find(node) {
+        return Ok(running);
+    }
+    let settings = Settings { sandbox_image: SANDBOX_IMAGE.to_owned(), registry: Some(REGISTRY.to_owned()) };
+    Ok(Containerd::start(node, &settings)?)
+}
+
+/// Starts `sheave node`; one that runs is left alone.
+pub(crate) fn ensure_kubelet(node: &Node, server: &Node, options: &Options) -> Result<Daemon, Cause> {
+    if let Some(running) = node.find_daemon("kubelet") {
+        return Ok(running);
+    }
+    write_kubeconfig(node, server)?;
+    let addresses = node.addresses();
+    let command = node.daemon("kubelet", &options.programs.sheave)?;
+    let command = command.args(["node", "--kubeconfig", KUBECONFIG]);
+    let command = command.arg("--name").arg(node_name(node));
+    let command = command.args(["--container-runtime-endpoint", &Containerd::endpoint()]);
+    let command = command.arg("--node-ip").arg(format!("{},{}", addresses.ipv4, addresses.ipv6));
+    let command = command.arg("--image-dir").arg(&options.programs.images).args(&options.node_arguments);
+    Ok(command.start()?)
+}
+
+/// Gives a node the administrator's kubeconfig, with the server's address on the fabric.
+///
+/// More than a node should have: joining by bootstrap token is to replace it.
+fn write_kubeconfig(node: &Node, server: &Node) -> Result<(), Cause> {
+    let text = with_file(&server_kubeconfig(server), |path| fs::read_to_string(path))?;
+    let mut kubeconfig: Value = serde_json::from_str(&text).unwrap_or_default();
+    kubeconfig["clusters"][0]["cluster"]["server"] = format!("https://{}:{API_PORT}", server.addresses().ipv4).into();
+    write_private(&node.root()?.join(KUBECONFIG.trim_start_matches('/')), &kubeconfig.to_string())
+}
+
+/// Writes a file that only root reads, with the folders above it.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Cause> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if let Some(folder) = path.parent() {
+        with_file(folder, |folder| fs::create_dir_all(folder))?;
+    }
+    with_file(path, |path| {
+        // A file that is there may have other permissions.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(text.as_bytes())
+    })
+}
