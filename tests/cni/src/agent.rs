@@ -53,6 +53,21 @@ impl Lab {
         lab
     }
 
+    /// A topology that is there already, and an agent on each node with other settings than from a file of nodes. They
+    /// are not waited for.
+    ///
+    /// # Panics
+    /// When something of it fails.
+    #[must_use]
+    pub fn with_settings(topology: Topology, paths: AgentPaths, settings: impl Fn(&Node) -> Value) -> Self {
+        let lab = Self { topology, paths };
+        for node in lab.topology.nodes() {
+            lab.write(node, SETTINGS, &settings(node).to_string());
+            lab.start_agent(node);
+        }
+        lab
+    }
+
     /// The same without agents, for other networks to be compared with.
     ///
     /// # Panics
