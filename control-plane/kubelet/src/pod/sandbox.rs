@@ -28,9 +28,11 @@ pub struct SandboxPlace {
 pub fn config(pod: &Pod, attempt: u32, place: SandboxPlace) -> cri::PodSandboxConfig {
     let metadata =
         cri::PodSandboxMetadata { name: pod.name_any(), uid: spec::uid(pod), namespace: spec::namespace(pod), attempt };
+    // Without a UTS namespace of its own a sandbox has no name to set, and runc refuses to.
+    let hostname = if spec::is_on_host_network(pod) { String::new() } else { place.hostname };
     cri::PodSandboxConfig {
         metadata: Some(metadata),
-        hostname: place.hostname,
+        hostname,
         log_directory: place.log_directory,
         dns_config: Some(place.dns),
         port_mappings: port_mappings(pod),

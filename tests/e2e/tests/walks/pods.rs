@@ -64,10 +64,10 @@ spec:
   terminationGracePeriodSeconds: 2
   volumes: [{name: work, emptyDir: {}}]
   initContainers:
-  - {name: one, image: busybox, command: [sh, -c, "echo one >> /work/order"], volumeMounts: [{name: work, mountPath: /work}]}
-  - {name: two, image: busybox, command: [sh, -c, "echo two >> /work/order"], volumeMounts: [{name: work, mountPath: /work}]}
+  - {name: one, image: busybox, command: [sh, -c, "echo one >> /shared/order"], volumeMounts: [{name: work, mountPath: /shared}]}
+  - {name: two, image: busybox, command: [sh, -c, "echo two >> /shared/order"], volumeMounts: [{name: work, mountPath: /shared}]}
   containers:
-  - {name: main, image: busybox, command: [sh, -c, "cat /work/order; sleep 1000"], volumeMounts: [{name: work, mountPath: /work}]}
+  - {name: main, image: busybox, command: [sh, -c, "cat /shared/order; sleep 1000"], volumeMounts: [{name: work, mountPath: /shared}]}
 "#,
     );
     stage.row("ordered", "1/1 Running 0");
