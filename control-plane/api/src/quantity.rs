@@ -248,7 +248,9 @@ impl FromStr for Quantity {
         }
         let suffix = interpret(suffix).ok_or(ParseError::Suffix)?;
         let (mantissa, exponent) = digits(whole, fraction)?;
-        Ok(assemble(if negative { -mantissa } else { mantissa }, exponent, &suffix))
+        let quantity = assemble(if negative { -mantissa } else { mantissa }, exponent, &suffix);
+        // Digits and suffix together: what is read must be readable as it is written.
+        if quantity.exponent > EXPONENT_LIMIT { Err(ParseError::Numeric) } else { Ok(quantity) }
     }
 }
 

@@ -39,6 +39,7 @@ async fn object(call: &Call, body: RequestBody) -> Result<Reply, StatusError> {
         Verb::List => read::list(call),
         Verb::Watch => read::watch(call),
         Verb::Create if call.path.name.is_some() => Err(StatusError::method_not_allowed()),
+        Verb::Update | Verb::Patch if call.path.name.is_none() => Err(StatusError::method_not_allowed()),
         Verb::Create => write::create(call, &body::read(body).await?).await,
         Verb::Update => write::update(call, Part::Main, &body::read(body).await?).await,
         Verb::Patch => write::patch(call, Part::Main, &body::read(body).await?).await,

@@ -111,8 +111,8 @@ impl Metrics {
         Counted(gauge)
     }
 
-    /// The metrics as text.
-    pub(crate) fn exposition(&self, in_flight: &InFlight, revision: u64) -> Reply {
+    /// The metrics as text, in Prometheus' own format: what others count in this process comes after.
+    pub(crate) fn exposition(&self, in_flight: &InFlight, revision: u64, others: &str) -> Reply {
         let (reads, writes) = in_flight.current();
         self.in_flight.get_or_create(&InFlightLabels { request_kind: "readOnly" }).set(reads);
         self.in_flight.get_or_create(&InFlightLabels { request_kind: "mutating" }).set(writes);
@@ -120,8 +120,24 @@ impl Metrics {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &self.registry);
-        Reply::stream("application/openmetrics-text; version=1.0.0; charset=utf-8", body::full(text))
+        Reply::stream("text/plain; version=0.0.4; charset=utf-8", body::full(classic(&text) + others))
     }
+}
+
+/// From OpenMetrics, where the type of `x_total` is said of `x`, to the older format that Kubernetes answers with.
+fn classic(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.lines().filter(|line| *line != "# EOF").peekable();
+    while let Some(line) = lines.next() {
+        let typed = lines.peek().copied().filter(|_| line.starts_with("# HELP ")).unwrap_or(line);
+        let counter = typed.strip_prefix("# TYPE ").and_then(|it| it.strip_suffix(" counter"));
+        match counter {
+            Some(name) => out.push_str(&line.replacen(name, &format!("{name}_total"), 1)),
+            None => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
 }
 
 impl Drop for Counted {
@@ -166,5 +182,18 @@ impl Labels {
     fn with_code(&self, code: StatusCode) -> RequestLabels {
         let Self { verb, group, version, resource, subresource, scope, component } = self.clone();
         RequestLabels { verb, group, version, resource, subresource, scope, component, code: code.as_u16() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_the_name_of_their_samples() {
+        let open = "# HELP a Some.\n# TYPE a counter\na_total 1\n# HELP b Other.\n# TYPE b gauge\nb 2\n# EOF\n";
+        let classic_text =
+            "# HELP a_total Some.\n# TYPE a_total counter\na_total 1\n# HELP b Other.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(classic(open), classic_text);
     }
 }

@@ -7,9 +7,9 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use parking_lot::Mutex;
-use sheave_api::kind::{Kind, Subresource, SubresourceAction};
+use sheave_api::kind::{Kind, Scope, Subresource, SubresourceAction};
 
-use crate::authn::{Identity, MASTERS};
+use crate::authn::{Identity, Impersonation, MASTERS};
 use crate::authz::{Attributes, Decision, Subject};
 use crate::body::{RequestBody, ResponseBody};
 use crate::call::Call;
@@ -48,6 +48,7 @@ async fn route(
 ) -> Result<Reply, StatusError> {
     let target = Target::parse(parts.uri.path()).map_err(|error| StatusError::bad_request(error.to_string()))?;
     let identity = server.authenticator.authenticate(&parts)?;
+    let identity = acting_for(server, identity, &parts)?;
     match target {
         Target::Path(path) => {
             let verb = parts.method.as_str().to_ascii_lowercase();
@@ -57,6 +58,13 @@ async fn route(
         }
         Target::Resource(path) => resource(server, identity, path, parts, body, labels).await,
     }
+}
+
+/// Whose request it is, where the sender acts for somebody else.
+fn acting_for(server: &Inner, sender: Identity, parts: &Parts) -> Result<Identity, StatusError> {
+    let Some(other) = Impersonation::of(&parts.headers)? else { return Ok(sender) };
+    other.required.iter().try_for_each(|attributes| require(server, &sender, attributes))?;
+    Ok(other.identity)
 }
 
 async fn resource(
@@ -81,6 +89,7 @@ async fn resource(
         .registry
         .resource(&path.group, &path.version, &path.resource)
         .ok_or_else(StatusError::no_such_resource)?;
+    check_scope(kind, verb, &path)?;
     let subresource = subresource(kind, &path)?.cloned();
     if verb == Verb::Get && subresource.as_ref().is_some_and(|subresource| is_session(subresource.action)) {
         require(server, &identity, &Attributes::resource(Verb::Create.as_str(), &path))?;
@@ -105,6 +114,19 @@ async fn resource(
     let work = dispatch::dispatch(&call, subresource.as_ref(), inbound, body);
     let reply = if is_long { work.await } else { in_time(work).await }?;
     finish(&call, reply).await
+}
+
+/// A namespaced kind is only listed and watched across namespaces; a kind of the whole cluster is in none.
+fn check_scope(kind: &Kind, verb: Verb, path: &ResourcePath) -> Result<(), StatusError> {
+    let is_namespace_itself = kind.gvk.group.is_empty() && kind.gvk.kind == "Namespace";
+    match (kind.scope, &path.namespace, &path.name) {
+        (Scope::Cluster, Some(_), _) if !is_namespace_itself => Err(StatusError::no_such_resource()),
+        (Scope::Namespaced, None, Some(_)) => Err(StatusError::no_such_resource()),
+        (Scope::Namespaced, None, None) if !matches!(verb, Verb::List | Verb::Watch) => {
+            Err(StatusError::method_not_allowed())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn in_time(work: impl Future<Output = Result<Reply, StatusError>>) -> Result<Reply, StatusError> {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use sheave_api::Document;
 use sheave_api::discovery::Discovery;
 use sheave_api::kind::Kind;
@@ -32,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::paths::Readiness;
 use crate::read::EventCache;
+use crate::reply::Reply;
 use crate::serve;
 use crate::status::StatusError;
 
@@ -62,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) in_flight: InFlight,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
+    other_metrics: Mutex<Vec<Box<dyn Fn() -> String + Send + Sync>>>,
     /// Ends watches and other long requests.
     pub(crate) shutdown: CancellationToken,
     pub(crate) event_leases: EventLeases,
@@ -110,6 +113,7 @@ impl ApiServer {
             in_flight: InFlight::default(),
             readiness: Readiness::default(),
             metrics: Metrics::default(),
+            other_metrics: Mutex::default(),
             shutdown: CancellationToken::new(),
             events,
         };
@@ -130,6 +134,11 @@ impl ApiServer {
     {
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         serve::serve(&self.inner, request).await
+    }
+
+    /// Adds what others count in this process, in Prometheus' text format, to `/metrics`.
+    pub fn add_metrics(&self, render: impl Fn() -> String + Send + Sync + 'static) {
+        self.inner.other_metrics.lock().push(Box::new(render));
     }
 
     /// Begins the end: `/readyz` fails and watches end, so that clients go elsewhere; other requests go on.
@@ -182,6 +191,12 @@ where
 // === impl Inner ===
 
 impl Inner {
+    /// The answer of `/metrics`.
+    pub(crate) fn exposition(&self) -> Reply {
+        let others: String = self.other_metrics.lock().iter().map(|render| render()).collect();
+        self.metrics.exposition(&self.in_flight, self.store.revision().0, &others)
+    }
+
     /// The shared events of a kind.
     pub(crate) fn events_of(&self, kind: &Kind) -> Arc<EventCache> {
         self.events.get(&keys::kind_prefix(kind)).cloned().unwrap_or_default()

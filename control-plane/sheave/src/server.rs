@@ -177,6 +177,8 @@ fn spawn_writers(
         root_certificates: Some(authority.certificate().to_owned()),
         ..options.controllers.clone()
     };
+    let metrics = controllers.metrics.clone();
+    api.add_metrics(move || metrics.render());
     writing.spawn(sheave_controllers::run(clients, controllers, shutdown.clone()));
     if options.scheduler {
         let client = api.client(Identity::user("system:kube-scheduler", &[]));

@@ -67,6 +67,8 @@ pub(crate) struct Committer {
     /// Requests of the last group, and how long it took to make it durable.
     last_group: (usize, Duration),
     health: Health,
+    /// What the disk holds that no write got past; cleared by the next one that does.
+    damage: Option<String>,
     /// How long the engine's last recovery took.
     last_recovery: Duration,
     runtime: tokio::runtime::Runtime,
@@ -95,6 +97,7 @@ impl Committer {
             next_tick: now + TICK,
             last_group: (0, Duration::ZERO),
             health: Health::Well,
+            damage: None,
             last_recovery: Duration::ZERO,
             runtime,
         })
@@ -112,6 +115,7 @@ impl Committer {
             }
             self.end_leases();
             self.tick();
+            self.report();
         }
     }
 
@@ -203,6 +207,7 @@ impl Committer {
         self.take_removals(&mut draft);
         let outcome =
             if draft.group.is_empty() { Ok(()) } else { self.still_well().and_then(|()| self.make_durable(draft)) };
+        self.report();
         answers.into_iter().for_each(|answer| answer.give(&outcome));
     }
 

@@ -5,11 +5,13 @@
 
 mod embedded;
 mod format;
+mod guarded;
 mod volatile;
 
 use bytes::Bytes;
 
 pub(crate) use self::embedded::Embedded;
+pub(crate) use self::guarded::{Guarded, opening};
 pub(crate) use self::volatile::Volatile;
 use crate::entry::Place;
 use crate::{EventKind, LeaseId, OpenError, Revision};
@@ -85,6 +87,9 @@ pub(crate) enum EngineError {
     /// The group may be durable or not: the disk failed at the commit itself.
     #[error("{0}")]
     Unknown(String),
+    /// As [`Self::Unknown`], because what is on the disk made the engine panic.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 // === impl Group ===

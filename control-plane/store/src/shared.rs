@@ -1,6 +1,6 @@
 //! What the handles, the watches and the store's two threads share.
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::fanout::Fanout;
 use crate::view::View;
@@ -11,6 +11,8 @@ pub(crate) struct Shared {
     /// What is durable. Held only to clone or to look up one key, and to put another view in its place.
     view: RwLock<View>,
     pub(crate) fanout: Fanout,
+    /// Why there are no writes at present.
+    trouble: Mutex<Option<String>>,
 }
 
 // === impl Shared ===
@@ -18,7 +20,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(view: View) -> Self {
         let fanout = Fanout::new(view.revision());
-        Self { view: RwLock::new(view), fanout }
+        Self { view: RwLock::new(view), fanout, trouble: Mutex::new(None) }
     }
 
     pub(crate) fn view(&self) -> View {
@@ -27,6 +29,14 @@ impl Shared {
 
     pub(crate) fn revision(&self) -> Revision {
         self.view.read().revision()
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    pub(crate) fn set_trouble(&self, reason: Option<&str>) {
+        *self.trouble.lock() = reason.map(ToOwned::to_owned);
     }
 
     pub(crate) fn entry(&self, key: &str) -> Option<Entry> {

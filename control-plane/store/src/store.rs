@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::committer::{Committer, Request};
 use crate::disk::Disk;
-use crate::engine::{Embedded, Engine, Volatile};
+use crate::engine::{Embedded, Engine, Guarded, Volatile, opening};
 use crate::load::load;
 use crate::shared::Shared;
 use crate::{
@@ -43,12 +43,15 @@ struct Inner {
 impl Store {
     /// Opens the store in a file; makes it, readable by its owner only, if it is not there. Blocks while all of it is read.
     pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
-        Self::start(Embedded::open_file(path)?, options)
+        let engine = opening(path, || Embedded::open_file(path))?;
+        Self::start(Guarded::new(engine, path.to_owned()), options)
     }
 
     /// Opens the store on a disk of the caller's, for tests that are the disk.
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
-        Self::start(Embedded::open(disk)?, options)
+        let path = disk.path().to_owned();
+        let engine = opening(&path, || Embedded::open(disk))?;
+        Self::start(Guarded::new(engine, path), options)
     }
 
     /// A store that lives in memory only and is gone when the last handle is dropped.
@@ -94,6 +97,15 @@ impl Store {
     #[must_use]
     pub fn oldest_revision(&self) -> Revision {
         self.inner.shared.view().compacted()
+    }
+
+    /// Why the store takes no writes at present; none while it does.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        if self.inner.requests.as_ref().is_none_or(mpsc::UnboundedSender::is_closed) {
+            return Some("the store's commit thread has ended".to_owned());
+        }
+        self.inner.shared.trouble()
     }
 
     /// Number of keys.

@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("sheave-image-registry", &[]),
+    ("fuzz-targets", &["sheave-api", "sheave-apiserver", "sheave-patch", "sheave-store"]),
     ("images", &[]),
     ("testbed", &[]),
     ("cluster", &["testbed"]),

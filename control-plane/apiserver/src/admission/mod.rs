@@ -2,6 +2,7 @@
 //!
 //! The steps run in upstream's order. Each is one function over a [`Review`]; webhooks would be further steps.
 
+mod certificates;
 mod namespace;
 mod priority;
 mod service_account;
@@ -75,6 +76,9 @@ pub(crate) async fn admit_create(review: &Review<'_>, object: &mut Document) -> 
         tolerations::admit(object);
         priority::admit_create(review, object)?;
     }
+    if review.is("certificates.k8s.io", "CertificateSigningRequest") {
+        certificates::admit_create(review, object);
+    }
     if review.is("scheduling.k8s.io", "PriorityClass") {
         priority::admit_class(review, object)?;
     }
@@ -89,6 +93,9 @@ pub(crate) fn admit_update(
 ) -> Result<Vec<Operation>, StatusError> {
     if !changes_only_collection(object, old) {
         review.check_escalation(object, Some(old))?;
+    }
+    if review.is("certificates.k8s.io", "CertificateSigningRequest") {
+        certificates::admit_update(review, object, old)?;
     }
     if review.is_whole_pod() {
         tolerations::admit(object);

@@ -3,6 +3,7 @@
 mod authenticator;
 mod bearer;
 mod identity;
+mod impersonation;
 
 pub use authenticator::RejectedCertificate;
 pub use bearer::{TokenKeys, TokenKeysError};
@@ -11,3 +12,4 @@ pub use identity::{Identity, UserInfo};
 pub(crate) use authenticator::Authenticator;
 pub(crate) use bearer::{Claims, Private, Reference};
 pub(crate) use identity::MASTERS;
+pub(crate) use impersonation::Impersonation;

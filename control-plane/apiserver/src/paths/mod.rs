@@ -44,7 +44,7 @@ pub(crate) fn serve(server: &Arc<Inner>, path: &str, parts: &Parts) -> Result<Re
     match segments.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => health::serve(server, &segments, &query),
         ["version"] => Ok(Reply::json(StatusCode::OK, &version::version())),
-        ["metrics"] => Ok(server.metrics.exposition(&server.in_flight, server.store.revision().0)),
+        ["metrics"] => Ok(server.exposition()),
         ["openapi", rest @ ..] => openapi::serve(server, rest, &query, &parts.headers),
         ["openid", "v1", "jwks"] => Ok(issuer::keys(server)),
         [".well-known", "openid-configuration"] => Ok(issuer::configuration(server)),

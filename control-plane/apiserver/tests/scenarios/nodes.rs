@@ -147,6 +147,7 @@ async fn a_proxied_request_keeps_its_method_path_and_headers_but_no_credential()
     let headers = [
         ("authorization", "Bearer secret"),
         ("impersonate-user", "admin"),
+        ("impersonate-group", "system:masters"),
         ("x-mine", "1"),
         ("cookie", "site=1"),
         ("host", "api"),

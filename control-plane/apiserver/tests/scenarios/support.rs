@@ -1,12 +1,13 @@
 //! A server for each test, and raw requests to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
-use sheave_apiserver::{ApiServer, Identity, Options, store_options};
+use sheave_apiserver::{ApiServer, Identity, Options, ResponseBody, store_options};
 use sheave_store::Store;
 
 /// An empty store in memory.
@@ -68,4 +69,58 @@ pub(crate) async fn request(
     let value =
         serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
     (status, value)
+}
+
+/// A request of somebody whom nobody has authenticated yet.
+pub(crate) async fn anonymous(
+    server: &ApiServer,
+    method: Method,
+    path: &str,
+    headers: &[(&str, String)],
+) -> (StatusCode, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(Bytes::new())).expect("a valid request");
+    let response = server.handle(request).await;
+    let status = response.status();
+    let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// The lines of a watch.
+pub(crate) struct Lines {
+    body: ResponseBody,
+    read: Vec<u8>,
+}
+
+/// Longer than this no test waits for a line.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Opens a watch as the administrator.
+pub(crate) async fn watch(server: &ApiServer, path: &str, headers: &[(&str, &str)]) -> Lines {
+    let mut request = Request::builder().uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(Full::new(Bytes::new())).expect("a valid request");
+    request.extensions_mut().insert(Identity::admin());
+    let response = server.handle(request).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    Lines { body: response.into_body(), read: Vec::new() }
+}
+
+impl Lines {
+    /// The next line; none when the watch has ended.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.read.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).expect("a line of JSON"));
+            }
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("a line within 30 s")?;
+            self.read.extend_from_slice(&frame.expect("no error of the body").into_data().expect("data"));
+        }
+    }
 }

@@ -44,6 +44,14 @@ impl Health {
             Self::Failed(failed) => Some(failed.next_attempt),
         }
     }
+
+    /// Why there are no writes.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Well => None,
+            Self::Failed(failed) => Some(&failed.reason),
+        }
+    }
 }
 
 // === impl Failed ===
@@ -62,8 +70,14 @@ impl Committer {
     pub(super) fn make_durable(&mut self, draft: Draft) -> Result<(), Failure> {
         match self.engine.append(&draft.group) {
             Ok(()) => {
+                self.damage = None;
                 self.publish(draft);
                 Ok(())
+            }
+            Err(EngineError::Damaged(reason)) => {
+                tracing::error!(%reason, "a write met damage");
+                self.damage = Some(reason.clone());
+                self.resolve(draft, reason)
             }
             Err(EngineError::Rejected(reason)) => {
                 tracing::warn!(%reason, "a write was rejected");
@@ -76,6 +90,11 @@ impl Committer {
                 self.resolve(draft, reason)
             }
         }
+    }
+
+    /// Tells everybody whether there are writes.
+    pub(super) fn report(&self) {
+        self.shared.set_trouble(self.health.reason().or(self.damage.as_deref()));
     }
 
     /// Asks the disk whether a draft that failed is there after all.

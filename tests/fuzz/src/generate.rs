@@ -1,6 +1,6 @@
 //! Documents along a schema, steered by the fuzzer's bytes.
 
-use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use arbitrary::{Result, Unstructured};
 use serde_json::{Map, Value, json};
 use sheave_api::schema::{Arena, ListTopology, ListType, ObjectType, Scalar, Type, TypeId};
 
@@ -10,7 +10,7 @@ const MAX_LEVELS: usize = 9;
 const WORDS: &[&str] = &["a", "b", "c", "web", "TCP", "UDP", "", "é", "a/b~c", "$patch"];
 
 /// Makes documents from bytes.
-pub struct Generator<'a> {
+pub(crate) struct Generator<'a> {
     bytes: Unstructured<'a>,
     arena: &'static Arena,
 }
@@ -20,7 +20,7 @@ pub struct Generator<'a> {
 impl<'a> Generator<'a> {
     /// A generator over the built-in types.
     #[must_use]
-    pub fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { bytes: Unstructured::new(data), arena: Arena::builtin() }
     }
 
@@ -28,7 +28,7 @@ impl<'a> Generator<'a> {
     ///
     /// # Errors
     /// Never with the kinds of choices that are made here; the bytes run out into zeros.
-    pub fn choose<'c, T>(&mut self, choices: &'c [T]) -> Result<&'c T> {
+    pub(crate) fn choose<'c, T>(&mut self, choices: &'c [T]) -> Result<&'c T> {
         self.bytes.choose(choices)
     }
 
@@ -36,13 +36,13 @@ impl<'a> Generator<'a> {
     ///
     /// # Errors
     /// As [`Generator::choose`].
-    pub fn once_in(&mut self, times: u8) -> Result<bool> {
+    pub(crate) fn once_in(&mut self, times: u8) -> Result<bool> {
         self.bytes.ratio(1, times)
     }
 
     /// Whether bytes are left.
     #[must_use]
-    pub fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         !self.bytes.is_empty()
     }
 
@@ -53,7 +53,7 @@ impl<'a> Generator<'a> {
     ///
     /// # Panics
     /// When there is no such type.
-    pub fn document(&mut self, name: &str, is_patch: bool) -> Result<Value> {
+    pub(crate) fn document(&mut self, name: &str, is_patch: bool) -> Result<Value> {
         let root = self.arena.named(name).expect("a type of the built-in arena");
         let Type::Object(object) = self.arena.get(root) else { return Ok(json!({})) };
         self.object(object, is_patch, MAX_LEVELS)

@@ -3,14 +3,13 @@
 //! An input that is JSON is taken as it is, so that the kept corpus can be read and written by hand. Any other bytes
 //! steer a generator along the schema of a kind: such documents get past the checks that random text never passes.
 
-mod generate;
-
-pub use generate::Generator;
-
 use serde_json::Value;
 
+/// `apiVersion`, `kind` and the name of the schema.
+pub(crate) type Kind = (&'static str, &'static str, &'static str);
+
 /// The kinds whose schemas the generator knows; between them they have every merge strategy and list topology.
-pub const KINDS: &[(&str, &str, &str)] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("v1", "Pod", "io.k8s.api.core.v1.Pod"),
     ("v1", "Service", "io.k8s.api.core.v1.Service"),
     ("v1", "Node", "io.k8s.api.core.v1.Node"),
@@ -20,14 +19,12 @@ pub const KINDS: &[(&str, &str, &str)] = &[
 ];
 
 /// The row of [`KINDS`] with this kind; the first for any other.
-#[must_use]
-pub fn kind(name: &str) -> (&'static str, &'static str, &'static str) {
+pub(crate) fn kind(name: &str) -> Kind {
     KINDS.iter().copied().find(|(_, kind, _)| *kind == name).unwrap_or(KINDS[0])
 }
 
 /// The input as JSON, if it is an object.
-#[must_use]
-pub fn as_json(data: &[u8]) -> Option<Value> {
+pub(crate) fn as_json(data: &[u8]) -> Option<Value> {
     if data.first() != Some(&b'{') {
         return None;
     }
