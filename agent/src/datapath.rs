@@ -70,6 +70,7 @@ pub struct Datapath {
 /// Programs of the object.
 pub(crate) const FROM_POD: &str = "sheave_from_pod";
 pub(crate) const FROM_UPLINK: &str = "sheave_from_uplink";
+pub(crate) const COLLECT: &str = "sheave_collect";
 
 // === impl Config ===
 
@@ -96,7 +97,7 @@ impl Datapath {
         let mut loader = EbpfLoader::new();
         let resized = maps::check_shapes(&pins, &sizes, &mut loader)?;
         let mut ebpf = loader.load(OBJECT).map_err(|source| DatapathError::Load { source })?;
-        for name in [FROM_POD, FROM_UPLINK] {
+        for name in [FROM_POD, FROM_UPLINK, COLLECT] {
             let program = classifier_mut(&mut ebpf, name)?;
             program.load().map_err(|source| DatapathError::Refused { program: name, source })?;
         }
@@ -162,9 +163,7 @@ impl Datapath {
     ///
     /// [`DatapathError::Missing`] when the object was built from other sources.
     pub fn program(&self, hook: Hook) -> Result<&SchedClassifier, DatapathError> {
-        let name = program_of(hook);
-        let program = self.ebpf.program(name).and_then(|program| program.try_into().ok());
-        program.ok_or(DatapathError::Missing { program: name })
+        classifier(&self.ebpf, program_of(hook))
     }
 }
 
@@ -174,6 +173,11 @@ pub(crate) const fn program_of(hook: Hook) -> &'static str {
         Hook::Pod => FROM_POD,
         Hook::Uplink => FROM_UPLINK,
     }
+}
+
+pub(crate) fn classifier<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<&'a SchedClassifier, DatapathError> {
+    let program = ebpf.program(name).and_then(|program| program.try_into().ok());
+    program.ok_or(DatapathError::Missing { program: name })
 }
 
 pub(crate) fn classifier_mut<'a>(

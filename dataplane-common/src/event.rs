@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{DropReason, IpAddress, Tuple};
+use crate::{DropReason, IpAddress, IpProtocol};
 
 /// One dropped packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -64,14 +64,18 @@ impl DropEvent {
 
     /// Adds who spoke to whom, as far as it could be read.
     #[inline(always)]
-    #[must_use]
-    pub const fn with(mut self, tuple: &Tuple) -> Self {
-        self.source = tuple.source;
-        self.destination = tuple.destination;
-        self.source_port = tuple.source_port;
-        self.destination_port = tuple.destination_port;
-        self.protocol = tuple.protocol;
-        self
+    pub const fn set_ends(
+        &mut self,
+        source: &IpAddress,
+        destination: &IpAddress,
+        (source_port, destination_port): ([u8; 2], [u8; 2]),
+        protocol: IpProtocol,
+    ) {
+        self.source = *source;
+        self.destination = *destination;
+        self.source_port = source_port;
+        self.destination_port = destination_port;
+        self.protocol = protocol.0;
     }
 
     /// When it happened, in nanoseconds since the machine was started.
@@ -150,16 +154,10 @@ mod tests {
 
     #[test]
     fn an_event_tells_what_was_put_in() {
-        let tuple = Tuple {
-            source: IpAddress::v4([10, 0, 0, 1]),
-            destination: IpAddress::v4([10, 0, 0, 2]),
-            source_port: [0, 1],
-            destination_port: [0, 2],
-            protocol: 17,
-        };
-        let event = DropEvent::new(5, Hook::Uplink, DropReason::NoEndpoint, 3, 60);
+        let mut event = DropEvent::new(5, Hook::Uplink, DropReason::NoEndpoint, 3, 60);
         assert_eq!((event.source(), event.reason()), (None, Some(DropReason::NoEndpoint)));
-        let event = event.with(&tuple);
+        let ends = (IpAddress::v4([10, 0, 0, 1]), IpAddress::v4([10, 0, 0, 2]));
+        event.set_ends(&ends.0, &ends.1, ([0, 1], [0, 2]), IpProtocol::UDP);
         assert_eq!(event.source(), Some(([10, 0, 0, 1].into(), 1)));
         assert_eq!(event.destination(), Some(([10, 0, 0, 2].into(), 2)));
         assert_eq!((event.hook(), event.interface(), event.length()), (Some(Hook::Uplink), 3, 60));

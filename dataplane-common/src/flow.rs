@@ -9,15 +9,28 @@
 //! entries. Each is complete in itself and names the other: [`FlowEntry::partner`] is the key under which the
 //! translated packet, or its answer, is found.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{IpAddress, TcpFlags};
+use crate::{IpAddress, IpProtocol, TcpFlags};
 
 /// The two ends of a conversation in the order of their bytes, ports and protocol.
 ///
 /// Echo messages have their identifier as the port of the side that asks, and 0 as the other.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
 )]
 #[repr(C)]
 pub struct FlowKey {
@@ -121,26 +134,36 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub fn of(tuple: &Tuple) -> (Self, Direction) {
-        let direction = if is_lower(tuple) { Direction::FromLower } else { Direction::FromUpper };
-        let key = match direction {
-            Direction::FromLower => Self {
-                lower: tuple.source,
-                upper: tuple.destination,
-                lower_port: tuple.source_port,
-                upper_port: tuple.destination_port,
-                protocol: tuple.protocol,
-                reserved: [0; 3],
-            },
-            Direction::FromUpper => Self {
-                lower: tuple.destination,
-                upper: tuple.source,
-                lower_port: tuple.destination_port,
-                upper_port: tuple.source_port,
-                protocol: tuple.protocol,
-                reserved: [0; 3],
-            },
-        };
+        let mut key = Self::default();
+        let ports = (tuple.source_port, tuple.destination_port);
+        let direction = key.set(&tuple.source, &tuple.destination, ports, IpProtocol(tuple.protocol));
         (key, direction)
+    }
+
+    /// Makes this the key of a packet; returns the packet's direction. For those who have the ends in hand and no room for
+    /// a copy.
+    #[inline(always)]
+    pub fn set(
+        &mut self,
+        source: &IpAddress,
+        destination: &IpAddress,
+        (source_port, destination_port): ([u8; 2], [u8; 2]),
+        protocol: IpProtocol,
+    ) -> Direction {
+        self.protocol = protocol.0;
+        self.reserved = [0; 3];
+        if is_lower((source, source_port), (destination, destination_port)) {
+            self.lower = *source;
+            self.upper = *destination;
+            self.lower_port = source_port;
+            self.upper_port = destination_port;
+            return Direction::FromLower;
+        }
+        self.lower = *destination;
+        self.upper = *source;
+        self.lower_port = destination_port;
+        self.upper_port = source_port;
+        Direction::FromUpper
     }
 
     /// A packet of this flow in the given direction.
@@ -170,12 +193,15 @@ impl FlowKey {
 
 /// Whether the sender's end sorts before the receiver's. A packet from an end to itself counts as that.
 #[inline(always)]
-fn is_lower(tuple: &Tuple) -> bool {
-    let (source, destination) = (words(tuple.source), words(tuple.destination));
-    if source != destination {
-        return source < destination;
+fn is_lower(source: (&IpAddress, [u8; 2]), destination: (&IpAddress, [u8; 2])) -> bool {
+    let (from, to) = (words(*source.0), words(*destination.0));
+    if from.0 != to.0 {
+        return from.0 < to.0;
     }
-    u16::from_be_bytes(tuple.source_port) <= u16::from_be_bytes(tuple.destination_port)
+    if from.1 != to.1 {
+        return from.1 < to.1;
+    }
+    u16::from_be_bytes(source.1) <= u16::from_be_bytes(destination.1)
 }
 
 /// An address as two numbers, which compare in a few instructions.
@@ -262,15 +288,15 @@ impl FlowEntry {
     /// The address and port that replace the source.
     #[inline(always)]
     #[must_use]
-    pub const fn new_source(&self) -> (IpAddress, [u8; 2]) {
-        (self.new_source, self.new_source_port)
+    pub const fn new_source(&self) -> (&IpAddress, [u8; 2]) {
+        (&self.new_source, self.new_source_port)
     }
 
     /// The address and port that replace the destination.
     #[inline(always)]
     #[must_use]
-    pub const fn new_destination(&self) -> (IpAddress, [u8; 2]) {
-        (self.new_destination, self.new_destination_port)
+    pub const fn new_destination(&self) -> (&IpAddress, [u8; 2]) {
+        (&self.new_destination, self.new_destination_port)
     }
 
     /// The id of the next hop.
@@ -309,6 +335,38 @@ impl FlowEntry {
                 Some(FlowKey::of(&self.translate(key.tuple(self.direction()))).0)
             }
             Some(FlowKind::Plain) | None => None,
+        }
+    }
+
+    /// Makes `reply_key` the key of the answers to a flow whose source is translated and whose own key is `key`; returns
+    /// their direction.
+    #[inline(always)]
+    pub fn set_reply_key(&self, key: &FlowKey, reply_key: &mut FlowKey) -> Direction {
+        let (receiver, port) = match self.direction() {
+            Direction::FromLower => (&key.upper, key.upper_port),
+            Direction::FromUpper => (&key.lower, key.lower_port),
+        };
+        reply_key.set(receiver, &self.new_source, (port, self.new_source_port), IpProtocol(key.protocol))
+    }
+
+    /// Like [`partner`](Self::partner), for those who have no room for a copy: whether there is one.
+    #[inline(always)]
+    pub fn set_partner(&self, key: &FlowKey, partner: &mut FlowKey) -> bool {
+        let ((sender, sender_port), (receiver, receiver_port)) = match self.direction() {
+            Direction::FromLower => ((&key.lower, key.lower_port), (&key.upper, key.upper_port)),
+            Direction::FromUpper => ((&key.upper, key.upper_port), (&key.lower, key.lower_port)),
+        };
+        let protocol = IpProtocol(key.protocol);
+        match self.kind() {
+            Some(FlowKind::Source) => {
+                partner.set(&self.new_source, receiver, (self.new_source_port, receiver_port), protocol);
+                true
+            }
+            Some(FlowKind::Destination) => {
+                partner.set(sender, &self.new_destination, (sender_port, self.new_destination_port), protocol);
+                true
+            }
+            Some(FlowKind::Plain) | None => false,
         }
     }
 

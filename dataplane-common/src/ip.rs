@@ -1,6 +1,6 @@
 //! What IPv4 and IPv6 have in common: one path over both, by type.
 
-use crate::{Malformed, PacketBytes, Wire};
+use crate::{IpAddress, Malformed, PacketBytes, Wire};
 
 /// A version of the Internet Protocol. Code that is generic over it exists once and serves both.
 pub trait IpFamily: Sized {
@@ -18,11 +18,38 @@ pub trait IpFamily: Sized {
     /// What is wrong with the header.
     fn parse<B: PacketBytes + ?Sized>(bytes: &B, offset: usize) -> Result<Network<'_, Self>, Malformed>;
 
+    /// Reads the network header at `offset` of a packet that an ICMP error quotes, of which only a part up to `end` is
+    /// there. IPv6: extension headers other than a fragment header are not followed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the header.
+    fn parse_quoted<B: PacketBytes + ?Sized>(
+        bytes: &B,
+        offset: usize,
+        end: usize,
+    ) -> Result<Network<'_, Self>, Malformed>;
+
     /// The sender's address.
     fn source(header: &Self::Header) -> Self::Address;
 
     /// The receiver's address.
     fn destination(header: &Self::Header) -> Self::Address;
+
+    /// How many more routers may pass the packet on.
+    fn hops(header: &Self::Header) -> u8;
+
+    /// An address as map keys hold it.
+    fn key(address: Self::Address) -> IpAddress;
+
+    /// An address of a map key; meaningless if it is of the other family.
+    fn address(key: IpAddress) -> Self::Address;
+
+    /// Whether the address is that of several receivers.
+    fn is_multicast(address: Self::Address) -> bool;
+
+    /// Whether the address must not be on a wire because it stands for one of the other family.
+    fn is_mapped(address: Self::Address) -> bool;
 }
 
 /// A packet's network layer, and where its transport layer lies.
@@ -34,6 +61,8 @@ pub struct Network<'a, F: IpFamily> {
     pub protocol: IpProtocol,
     /// Which part of a packet this is.
     pub fragment: Fragment,
+    /// What all fragments of a packet have in common; of a whole IPv6 packet 0.
+    pub identification: u32,
     /// The offset of the transport header from the frame's first byte.
     pub transport: usize,
     /// The offset of the packet's end; what lies behind it in the frame is Ethernet's padding.

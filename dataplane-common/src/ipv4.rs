@@ -3,7 +3,7 @@
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{Fragment, IpFamily, IpProtocol, Malformed, Network, PacketBytes};
+use crate::{ChecksumUpdate, Fragment, IpAddress, IpFamily, IpProtocol, Malformed, Network, PacketBytes};
 
 /// The family; it has no values.
 #[derive(Debug)]
@@ -30,10 +30,31 @@ const _: () = assert!(size_of::<Ipv4Header>() == 20);
 // === impl Ipv4Header ===
 
 impl Ipv4Header {
+    /// "Don't fragment", in the field that it shares with the offset.
+    const DONT_FRAGMENT: u16 = 0x4000;
     /// "More fragments follow", in the field that it shares with the offset.
     const MORE_FRAGMENTS: u16 = 0x2000;
     /// The fragment's offset in units of 8 bytes.
     const OFFSET: u16 = 0x1fff;
+
+    /// Reads a header and checks what everything else builds on: its version and its own length.
+    #[inline(always)]
+    fn read<B: PacketBytes + ?Sized>(bytes: &B, offset: usize) -> Result<&Self, Malformed> {
+        let header: &Self = bytes.read(offset).ok_or(Malformed::TruncatedIp)?;
+        if header.version() != 4 {
+            return Err(Malformed::BadIpVersion);
+        }
+        if header.header_length() < size_of::<Self>() {
+            return Err(Malformed::BadIpHeaderLength);
+        }
+        Ok(header)
+    }
+
+    #[inline(always)]
+    fn network(&self, transport: usize, end: usize) -> Network<'_, Ipv4> {
+        let identification = u32::from(self.identification.get());
+        Network { header: self, protocol: self.protocol(), fragment: self.fragment(), identification, transport, end }
+    }
 
     /// The version: 4, if this is IPv4 at all.
     #[inline(always)]
@@ -71,6 +92,7 @@ impl Ipv4Header {
     }
 
     /// How many more routers may pass the packet on.
+    #[inline(always)]
     #[must_use]
     pub const fn time_to_live(&self) -> u8 {
         self.time_to_live
@@ -87,6 +109,31 @@ impl Ipv4Header {
     #[must_use]
     pub fn checksum(&self) -> u16 {
         self.checksum.get()
+    }
+
+    /// The bytes 8 to 11, time to live to checksum, of this header when a router passes it on.
+    #[inline(always)]
+    #[must_use]
+    pub fn passed_on(&self) -> [u8; 4] {
+        let (old, new) = ([self.time_to_live, self.protocol], [self.time_to_live.wrapping_sub(1), self.protocol]);
+        let [high, low] = ChecksumUpdate::new().replace(old, new).apply(self.checksum).get().to_be_bytes();
+        [new[0], new[1], high, low]
+    }
+
+    /// The bytes 6 and 7, flags and offset, and the checksum of this header with "don't fragment" set.
+    #[inline(always)]
+    #[must_use]
+    pub fn unfragmentable(&self) -> ([u8; 2], [u8; 2]) {
+        let old = self.flags_and_offset.get();
+        let (old, new) = (old.to_be_bytes(), (old | Self::DONT_FRAGMENT).to_be_bytes());
+        (new, ChecksumUpdate::new().replace(old, new).apply(self.checksum).get().to_be_bytes())
+    }
+
+    /// The checksum of this header with one address replaced.
+    #[inline(always)]
+    #[must_use]
+    pub fn checksum_with(&self, old: [u8; 4], new: [u8; 4]) -> [u8; 2] {
+        ChecksumUpdate::new().replace(old, new).apply(self.checksum).get().to_be_bytes()
     }
 
     /// The sender's address.
@@ -113,13 +160,7 @@ impl IpFamily for Ipv4 {
 
     #[inline(always)]
     fn parse<B: PacketBytes + ?Sized>(bytes: &B, offset: usize) -> Result<Network<'_, Self>, Malformed> {
-        let header: &Ipv4Header = bytes.read(offset).ok_or(Malformed::TruncatedIp)?;
-        if header.version() != 4 {
-            return Err(Malformed::BadIpVersion);
-        }
-        if header.header_length() < size_of::<Ipv4Header>() {
-            return Err(Malformed::BadIpHeaderLength);
-        }
+        let header = Ipv4Header::read(bytes, offset)?;
         let transport = offset + header.header_length();
         if !bytes.has(transport) {
             return Err(Malformed::TruncatedIpOptions);
@@ -131,7 +172,17 @@ impl IpFamily for Ipv4 {
         if !bytes.has(end) {
             return Err(Malformed::TruncatedIpPayload);
         }
-        Ok(Network { header, protocol: header.protocol(), fragment: header.fragment(), transport, end })
+        Ok(header.network(transport, end))
+    }
+
+    #[inline(always)]
+    fn parse_quoted<B: PacketBytes + ?Sized>(
+        bytes: &B,
+        offset: usize,
+        end: usize,
+    ) -> Result<Network<'_, Self>, Malformed> {
+        let header = Ipv4Header::read(bytes, offset)?;
+        Ok(header.network(offset + header.header_length(), end))
     }
 
     #[inline(always)]
@@ -142,5 +193,31 @@ impl IpFamily for Ipv4 {
     #[inline(always)]
     fn destination(header: &Ipv4Header) -> [u8; 4] {
         header.destination()
+    }
+
+    #[inline(always)]
+    fn hops(header: &Ipv4Header) -> u8 {
+        header.time_to_live()
+    }
+
+    #[inline(always)]
+    fn key(address: [u8; 4]) -> IpAddress {
+        IpAddress::v4(address)
+    }
+
+    #[inline(always)]
+    fn address(key: IpAddress) -> [u8; 4] {
+        key.last_four()
+    }
+
+    /// 224.0.0.0/4 and the broadcast address.
+    #[inline(always)]
+    fn is_multicast(address: [u8; 4]) -> bool {
+        address[0] & 0xf0 == 0xe0 || address == [255; 4]
+    }
+
+    #[inline(always)]
+    fn is_mapped(_: [u8; 4]) -> bool {
+        false
     }
 }

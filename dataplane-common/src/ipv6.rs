@@ -3,7 +3,7 @@
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{Fragment, IpFamily, IpProtocol, Malformed, Network, PacketBytes};
+use crate::{Fragment, IpAddress, IpFamily, IpProtocol, Malformed, Network, PacketBytes};
 
 /// The family; it has no values.
 #[derive(Debug)]
@@ -50,11 +50,30 @@ struct Chain {
     offset: usize,
     /// What the fragment header said, once there was one.
     fragment: Option<Fragment>,
+    identification: u32,
 }
 
 // === impl Ipv6Header ===
 
 impl Ipv6Header {
+    #[inline(always)]
+    fn read<B: PacketBytes + ?Sized>(bytes: &B, offset: usize) -> Result<&Self, Malformed> {
+        let header: &Self = bytes.read(offset).ok_or(Malformed::TruncatedIp)?;
+        if header.version() == 6 { Ok(header) } else { Err(Malformed::BadIpVersion) }
+    }
+
+    #[inline(always)]
+    fn network(&self, chain: Chain, end: usize) -> Network<'_, Ipv6> {
+        Network {
+            header: self,
+            protocol: chain.next,
+            fragment: chain.fragment.unwrap_or(Fragment::Whole),
+            identification: chain.identification,
+            transport: chain.offset,
+            end,
+        }
+    }
+
     /// The version: 6, if this is IPv6 at all.
     #[inline(always)]
     #[must_use]
@@ -77,6 +96,7 @@ impl Ipv6Header {
     }
 
     /// How many more routers may pass the packet on.
+    #[inline(always)]
     #[must_use]
     pub const fn hop_limit(&self) -> u8 {
         self.hop_limit
@@ -123,18 +143,27 @@ impl IpFamily for Ipv6 {
     /// A jumbogram (RFC 2675) has payload length 0 and reads as truncated: no link here carries one.
     #[inline(always)]
     fn parse<B: PacketBytes + ?Sized>(bytes: &B, offset: usize) -> Result<Network<'_, Self>, Malformed> {
-        let header: &Ipv6Header = bytes.read(offset).ok_or(Malformed::TruncatedIp)?;
-        if header.version() != 6 {
-            return Err(Malformed::BadIpVersion);
-        }
+        let header = Ipv6Header::read(bytes, offset)?;
         let start = offset + size_of::<Ipv6Header>();
         let end = start + header.payload_length();
         if !bytes.has(end) {
             return Err(Malformed::TruncatedIpPayload);
         }
-        let chain = Chain { next: header.next_header(), offset: start, fragment: None }.follow(bytes, end)?;
-        let fragment = chain.fragment.unwrap_or(Fragment::Whole);
-        Ok(Network { header, protocol: chain.next, fragment, transport: chain.offset, end })
+        Ok(header.network(Chain::new(header, start).follow(bytes, end)?, end))
+    }
+
+    #[inline(always)]
+    fn parse_quoted<B: PacketBytes + ?Sized>(
+        bytes: &B,
+        offset: usize,
+        end: usize,
+    ) -> Result<Network<'_, Self>, Malformed> {
+        let header = Ipv6Header::read(bytes, offset)?;
+        let mut chain = Chain::new(header, offset + size_of::<Ipv6Header>());
+        if chain.next == IpProtocol::FRAGMENT {
+            chain.enter_fragment(bytes, end)?;
+        }
+        Ok(header.network(chain, end))
     }
 
     #[inline(always)]
@@ -146,11 +175,43 @@ impl IpFamily for Ipv6 {
     fn destination(header: &Ipv6Header) -> [u8; 16] {
         header.destination()
     }
+
+    #[inline(always)]
+    fn hops(header: &Ipv6Header) -> u8 {
+        header.hop_limit()
+    }
+
+    #[inline(always)]
+    fn key(address: [u8; 16]) -> IpAddress {
+        IpAddress::v6(address)
+    }
+
+    #[inline(always)]
+    fn address(key: IpAddress) -> [u8; 16] {
+        key.octets()
+    }
+
+    /// ff00::/8.
+    #[inline(always)]
+    fn is_multicast(address: [u8; 16]) -> bool {
+        address[0] == 0xff
+    }
+
+    /// ::ffff:0:0/96.
+    #[inline(always)]
+    fn is_mapped(address: [u8; 16]) -> bool {
+        u128::from_be_bytes(address) >> 32 == 0xffff
+    }
 }
 
 // === impl Chain ===
 
 impl Chain {
+    #[inline(always)]
+    const fn new(header: &Ipv6Header, offset: usize) -> Self {
+        Self { next: header.next_header(), offset, fragment: None, identification: 0 }
+    }
+
     /// Goes to the first header that is no extension header, or to the end of what a later fragment has.
     #[inline(always)]
     fn follow<B: PacketBytes + ?Sized>(mut self, bytes: &B, end: usize) -> Result<Self, Malformed> {
@@ -193,6 +254,7 @@ impl Chain {
         }
         let header: &FragmentHeader = bytes.read(self.offset).ok_or(Malformed::TruncatedExtension)?;
         self.fragment = Some(header.fragment());
+        self.identification = header.identification.get();
         self.advance(header.next_header, size_of::<FragmentHeader>(), end)
     }
 

@@ -12,11 +12,13 @@ mod address;
 #[cfg(test)]
 mod against_etherparse;
 mod bytes;
+mod carried;
 mod checksum;
 mod classify;
 mod drop_reason;
 mod ethernet;
 mod event;
+mod expired;
 mod flow;
 mod fragment;
 mod ip;
@@ -35,11 +37,13 @@ mod user;
 
 pub use address::{IpAddress, LinkAddresses};
 pub use bytes::{PacketBytes, Wire};
+pub use carried::{Carried, Content, End, Layer, is_neighbour_discovery};
 pub use checksum::{ChecksumUpdate, checksum};
 pub use classify::classify;
 pub use drop_reason::DropReason;
 pub use ethernet::{EtherType, EthernetHeader, Link, VlanTag};
 pub use event::{DropEvent, Hook};
+pub use expired::Expired;
 pub use flow::{Direction, FlowEntry, FlowKey, FlowKind, Tick, Tuple};
 pub use fragment::{FragmentKey, FragmentPorts};
 pub use ip::{Fragment, IpFamily, IpProtocol, Network};
@@ -53,3 +57,5 @@ pub use route::{NextHop, Route, RouteKind};
 pub use statistic::{Family, PacketCount, Protocol, Statistic};
 pub use traffic::{Path, Traffic};
 pub use transport::{Icmpv4Header, Icmpv6Header, TcpFlags, TcpHeader, Transport, UdpHeader};
+/// Two bytes in network order, as header fields are.
+pub use zerocopy::network_endian::U16;

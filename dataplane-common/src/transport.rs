@@ -253,12 +253,14 @@ impl UdpHeader {
 
 impl Icmpv4Header {
     /// What kind of message this is.
+    #[inline(always)]
     #[must_use]
     pub const fn message_type(&self) -> u8 {
         self.message_type
     }
 
     /// What variant of it.
+    #[inline(always)]
     #[must_use]
     pub const fn code(&self) -> u8 {
         self.code
@@ -271,6 +273,7 @@ impl Icmpv4Header {
     }
 
     /// The four bytes whose meaning depends on the type.
+    #[inline(always)]
     #[must_use]
     pub const fn rest(&self) -> [u8; 4] {
         self.rest
@@ -281,12 +284,14 @@ impl Icmpv4Header {
 
 impl Icmpv6Header {
     /// What kind of message this is.
+    #[inline(always)]
     #[must_use]
     pub const fn message_type(&self) -> u8 {
         self.message_type
     }
 
     /// What variant of it.
+    #[inline(always)]
     #[must_use]
     pub const fn code(&self) -> u8 {
         self.code
@@ -299,6 +304,7 @@ impl Icmpv6Header {
     }
 
     /// The four bytes whose meaning depends on the type.
+    #[inline(always)]
     #[must_use]
     pub const fn rest(&self) -> [u8; 4] {
         self.rest

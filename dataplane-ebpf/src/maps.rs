@@ -2,12 +2,15 @@
 //!
 //! Sizes here are those of tests; the agent sets others before the maps are made.
 
+use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use dataplane_common::{
     DropEvent, DropReason, FlowEntry, FlowKey, FragmentKey, FragmentPorts, Hook, IpAddress, Masquerade, NextHop, Owner,
     PacketCount, Path, Route, Statistic, Traffic,
 };
+
+use crate::packet::Scratch;
 
 /// Packets by family, protocol and outcome; the index is [`Statistic::index`].
 #[btf_map]
@@ -53,9 +56,67 @@ static EVENTS: RingBuf<DropEvent, 262_144> = RingBuf::new();
 #[btf_map]
 static EVENTS_LOST: PerCpuArray<PacketCount, 1> = PerCpuArray::new();
 
+/// What one packet needs that does not fit the stack.
+#[btf_map]
+static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+
 /// Not 0 while somebody listens to the events.
 #[btf_map]
 static LISTENERS: Array<u32, 1> = Array::new();
+
+/// Who has an address.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a map's value is a pointer")]
+pub(crate) fn owner(address: &IpAddress) -> Option<&'static Owner> {
+    // SAFETY: the kernel keeps the value as long as the program, and nobody writes into it: the agent replaces whole
+    // values.
+    unsafe { OWNERS.get(address) }
+}
+
+/// The longest prefix that an address is in.
+#[inline(always)]
+pub(crate) fn route(address: &IpAddress) -> Option<&'static Route> {
+    ROUTES.get(&Key::new(128, *address))
+}
+
+/// A next hop. The agent writes while programs read: at worst one packet goes to a mixture of two neighbours.
+#[inline(always)]
+pub(crate) fn next_hop(id: u32) -> Option<&'static NextHop> {
+    NEXT_HOPS.get(id)
+}
+
+/// What pods of a family show to the outside.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a map's value is a pointer")]
+pub(crate) fn masquerade(version: u32) -> Option<&'static Masquerade> {
+    // SAFETY: as for owners.
+    unsafe { MASQUERADE.get(version) }
+}
+
+/// A flow's entry.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a map's value is a pointer")]
+pub(crate) fn flow(key: &FlowKey) -> Option<&'static mut FlowEntry> {
+    // SAFETY: the kernel keeps the value as long as the program. Other CPUs may write the time and the flags at the
+    // same moment, which are plain numbers of which any is a good one.
+    FLOWS.get_ptr_mut(key).map(|entry| unsafe { &mut *entry })
+}
+
+/// The ports of a packet whose fragments are under way.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a map's value is a pointer")]
+pub(crate) fn fragment(key: &FragmentKey) -> Option<FragmentPorts> {
+    // SAFETY: as for owners; the value is copied at once.
+    unsafe { FRAGMENTS.get(key) }.copied()
+}
+
+/// Room for what one packet needs.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a map's value is a pointer")]
+pub(crate) fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: each CPU has its own, the traffic control hooks do not interrupt one another, and each entry asks once.
+    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}
 
 /// Counts one packet on this CPU.
 #[inline(always)]

@@ -42,6 +42,15 @@ pub enum DatapathError {
         #[source]
         source: ProgramError,
     },
+    /// The kernel did not run the program.
+    #[error("cannot run the program `{program}`")]
+    Run {
+        /// The program.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: ProgramError,
+    },
     /// The program could not be attached to a network interface.
     #[error("cannot attach `{program}` to interface {interface}")]
     Attach {

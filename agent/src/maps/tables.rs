@@ -116,7 +116,7 @@ impl Tables {
             self.owners.level(self.owners.entries()?.len(), self.owners.capacity()?),
             self.routes.level(self.routes.entries()?.len(), self.routes.capacity()?),
             self.next_hops.level(used_hops, self.next_hops.capacity()?),
-            self.flows.level(self.flows.batches()?.len(), self.flows.capacity()?),
+            self.flows.level(self.flows.count()?, self.flows.capacity()?),
         ])
     }
 }
@@ -185,12 +185,31 @@ where
     K: aya::Pod + zerocopy::FromBytes + zerocopy::IntoBytes,
     V: aya::Pod + zerocopy::FromBytes + zerocopy::IntoBytes,
 {
-    /// All entries, many in each system call.
-    pub(crate) fn batches(&self) -> Result<Vec<(K, V)>, MapError> {
-        let (mut entries, mut cursor) = (Vec::new(), Cursor::default());
-        let refused = |source| MapError::Batch { name: self.name, source };
-        while syscall::read_batch(self.map.map().fd(), &mut cursor, BATCH, &mut entries).map_err(refused)? {}
-        Ok(entries)
+    /// Gives all entries to `look`, many at a time. What comes and goes meanwhile may or may not be among them.
+    pub(crate) fn for_each_batch<E: From<MapError>>(
+        &self,
+        mut look: impl FnMut(&[(K, V)]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (mut entries, mut cursor) = (Vec::with_capacity(BATCH), Cursor::default());
+        loop {
+            entries.clear();
+            let read = syscall::read_batch(self.map.map().fd(), &mut cursor, BATCH, &mut entries);
+            let more = read.map_err(|source| MapError::Batch { name: self.name, source })?;
+            look(&entries)?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many entries there are.
+    fn count(&self) -> Result<usize, MapError> {
+        let mut count = 0;
+        self.for_each_batch(|batch| {
+            count += batch.len();
+            Ok::<(), MapError>(())
+        })?;
+        Ok(count)
     }
 }
 

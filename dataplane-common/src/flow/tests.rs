@@ -1,3 +1,5 @@
+//! Keys, entries and lifetimes of flows.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -45,8 +47,12 @@ proptest! {
         let answer = entry.translate(tuple).reversed();
         let (reply_key, reply_direction) = FlowKey::of(&answer);
         let reply = entry.answering(&tuple, reply_direction);
+        let mut set = FlowKey::default();
+        prop_assert_eq!((entry.set_reply_key(&key, &mut set), set), (reply_direction, reply_key));
         prop_assert_eq!(entry.partner(&key), Some(reply_key));
         prop_assert_eq!(reply.partner(&reply_key), Some(key));
+        prop_assert!(reply.set_partner(&reply_key, &mut set) && set == key);
+        prop_assert!(entry.set_partner(&key, &mut set) && set == reply_key);
         prop_assert_eq!(reply.translate(answer), tuple.reversed());
     }
 }

@@ -4,4 +4,8 @@
 //! that a program that spoils a checksum or counts on offload fails here.
 #![cfg(test)]
 
+mod cluster;
 mod counting;
+mod pairs;
+mod path_mtu;
+mod restart;

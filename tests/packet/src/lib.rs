@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod counting;
+mod datapath;
 mod independent;
 mod probing;
 mod random;

@@ -100,6 +100,39 @@ fn run_poisoned(program: &Xdp, frame: &[u8], poison: usize) -> Result<Outcome<Xd
     Ok(Outcome { action: XdpAction::from(result.return_value), frame: frame.to_vec() })
 }
 
+/// What a traffic control program is told about a packet beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The index of the interface at which it is; 1 is the loopback interface of the calling thread's namespace.
+    pub interface: u32,
+    /// The payload of each packet that it will be taken apart into; 0 if it will not be.
+    pub segment_size: u32,
+}
+
+/// The loopback interface, which every namespace has.
+pub const LOOPBACK: At = At { interface: 1, segment_size: 0 };
+
+/// Runs a traffic control program on a packet at a given place. The kernel takes the packet for one to the interface's
+/// own hardware address if its receiver is that; the loopback interface's is 00:00:00:00:00:00.
+///
+/// # Panics
+///
+/// Like [`run_xdp`].
+#[track_caller]
+#[must_use]
+pub fn run_classifier_at(program: &SchedClassifier, packet: &Packet, at: At) -> Outcome<ClassifierAction> {
+    let input = packet.bytes();
+    let mut output = vec![0; input.len() + GROWTH];
+    let context = at.context();
+    let mut output_context = context;
+    let result = match run(program, &input, &mut output, Some((&context, &mut output_context))) {
+        Ok(result) => result,
+        Err(error) => panic!("BPF_PROG_TEST_RUN on {} bytes: {error:?}", input.len()),
+    };
+    output.truncate(result.data_size_out as usize);
+    Outcome { action: ClassifierAction::from(result.return_value), frame: output }
+}
+
 /// Runs a traffic control program on a packet. Headroom needs no poison: the kernel zeroes what such a program adds.
 ///
 /// # Panics
@@ -154,6 +187,20 @@ fn xdp_context(metadata: usize, end: usize) -> [u8; 24] {
 fn word(context: &[u8; 24], position: usize) -> usize {
     let bytes = context[position * 4..][..4].try_into().unwrap_or_default();
     u32::from_ne_bytes(bytes) as usize
+}
+
+// === impl At ===
+
+impl At {
+    /// `struct __sk_buff`: `ifindex` at byte 40, `gso_segs` at 164, `gso_size` at 176; 192 bytes in all.
+    fn context(self) -> [u8; 192] {
+        let mut context = [0; 192];
+        let segments = u32::from(self.segment_size > 0) * 2;
+        for (offset, value) in [(40, self.interface), (164, segments), (176, self.segment_size)] {
+            context[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        context
+    }
 }
 
 // === impl Outcome ===
