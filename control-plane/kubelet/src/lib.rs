@@ -1,5 +1,6 @@
 //! The node: pods become containers through CRI, and what happens to them becomes their status.
 
+pub mod credentials;
 pub mod environment;
 pub mod event;
 pub mod garbage;
