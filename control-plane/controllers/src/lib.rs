@@ -16,6 +16,7 @@
 //! ```
 
 mod account;
+mod certificates;
 mod cidr;
 mod cluster_roles;
 mod cron_job;
@@ -38,6 +39,7 @@ mod stateful_set;
 
 pub use tokio_util::sync::CancellationToken;
 
+pub use crate::certificates::{Grant, SignCertificates};
 pub use crate::cidr::{Cidr, InvalidCidr};
 pub use crate::load_balancer::pool::{InvalidPool, Pool};
 pub use crate::options::{Options, Selection, UnknownController};

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::certificates::SignCertificates;
 use crate::cidr::Cidr;
 use crate::load_balancer::pool::Pool;
 use crate::registry::{self, Registration};
@@ -25,6 +27,8 @@ pub struct Options {
     pub pod_cidrs: Vec<Cidr>,
     /// Addresses for Services of type LoadBalancer (`--load-balancer-pool`); none get one without them.
     pub load_balancer_pool: Option<Pool>,
+    /// The cluster's authority, for CertificateSigningRequests; none are signed without it.
+    pub certificate_signer: Option<Arc<dyn SignCertificates>>,
     /// Where they count what they do; a server renders it at `/metrics`.
     pub metrics: Metrics,
     /// The time that they go by.
@@ -67,6 +71,7 @@ impl Default for Options {
             node_monitor_grace_period: Duration::from_secs(40),
             pod_cidrs: Vec::new(),
             load_balancer_pool: None,
+            certificate_signer: None,
             metrics: Metrics::default(),
             clock: Clock::default(),
         }

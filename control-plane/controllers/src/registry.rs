@@ -3,8 +3,8 @@
 use crate::options::Options;
 use crate::runtime::manager::Manager;
 use crate::{
-    cluster_roles, cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, load_balancer, namespace,
-    node, replica_set, service_account, stateful_set,
+    certificates, cluster_roles, cron_job, daemon_set, deployment, disruption, endpoints, garbage, job, load_balancer,
+    namespace, node, replica_set, service_account, stateful_set,
 };
 
 /// One controller.
@@ -130,6 +130,25 @@ pub(crate) const ALL: &[Registration] = &[
                 load_balancer::register(manager, name, pool);
             }
         },
+    },
+    Registration {
+        name: "certificatesigningrequest-approving-controller",
+        aliases: &["csrapproving"],
+        register: |manager, _, name| certificates::approve::register(manager, name),
+    },
+    Registration {
+        name: "certificatesigningrequest-signing-controller",
+        aliases: &["csrsigning"],
+        register: |manager, options, name| {
+            if let Some(signer) = options.certificate_signer.clone() {
+                certificates::sign::register(manager, name, signer);
+            }
+        },
+    },
+    Registration {
+        name: "certificatesigningrequest-cleaner-controller",
+        aliases: &["csrcleaner"],
+        register: |manager, _, name| certificates::clean::register(manager, name),
     },
     Registration {
         name: "namespace-controller",

@@ -41,7 +41,8 @@ const ROLES: &[(&str, &[Line])] = &[
         &[
             on("delete get list watch", CSR, "certificatesigningrequests"),
             on("update", CSR, "certificatesigningrequests/approval certificatesigningrequests/status"),
-            on("approve", CSR, "signers").only("kubernetes.io/kube-apiserver-client-kubelet"),
+            on("approve", CSR, "signers")
+                .only("kubernetes.io/kube-apiserver-client-kubelet kubernetes.io/kubelet-serving"),
             on("sign", CSR, "signers").only(
                 "kubernetes.io/kube-apiserver-client kubernetes.io/kube-apiserver-client-kubelet \
                  kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown",

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController, Secret, Service,
@@ -20,6 +21,7 @@ macro_rules! cached {
 }
 
 cached!(
+    CertificateSigningRequest,
     ClusterRole,
     ConfigMap,
     ControllerRevision,
