@@ -5,10 +5,13 @@
 
 pub mod cluster;
 pub mod files;
+pub mod joining;
 pub mod kubeconfig;
 pub mod listen;
 pub mod node;
 mod nodes;
 pub mod pki;
 pub mod server;
+mod signing;
 mod tls;
+pub mod token;

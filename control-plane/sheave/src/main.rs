@@ -11,6 +11,7 @@ use sheave::cluster::ClusterArguments;
 use sheave::listen::Listen;
 use sheave::node::{Node, NodeArguments};
 use sheave::server::{Options, Server};
+use sheave::token::{self, TokenArguments};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +32,8 @@ enum Command {
     Server(ServerArguments),
     /// Run a node: the kubelet, over a container runtime that is there already.
     Node(NodeArguments),
+    /// Let nodes join.
+    Token(TokenArguments),
 }
 
 #[derive(clap::Args)]
@@ -76,6 +79,7 @@ fn run(command: Command) -> Result<()> {
             ..Options::new(&arguments.data_dir)
         })),
         Command::Node(arguments) => runtime.block_on(keep_node(arguments)),
+        Command::Token(arguments) => runtime.block_on(token::run(arguments)),
     }
 }
 

@@ -3,15 +3,23 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Taint;
+use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use sheave_kubelet::credentials::{self, Certificate, Join, Joined, Pair};
 use sheave_kubelet::pod::dns::ClusterDns;
+use sheave_kubelet::server::access::Access;
+use sheave_kubelet::server::tls::{ServingCertificate, Tls};
+use sheave_kubelet::server::{self, PodSource, Server};
 use sheave_kubelet::{Kubelet, Options};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::files;
 
 /// The port of every kubelet.
 const PORT: u16 = 10250;
@@ -19,9 +27,12 @@ const PORT: u16 = 10250;
 /// Command line of a node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NodeArguments {
-    /// How to reach the API server, and as whom.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: PathBuf,
+    /// A kubeconfig that may ask for a certificate for this node, such as the server's `admin.kubeconfig`.
+    #[arg(long, value_name = "FILE", conflicts_with = "join", required_unless_present = "join")]
+    kubeconfig: Option<PathBuf>,
+    /// What the server wrote into `join` in its data directory, or `sheave token create` printed.
+    #[arg(long, value_name = "TOKEN@URL#CAHASH", env = "SHEAVE_JOIN", hide_env_values = true)]
+    join: Option<String>,
     /// The node's name in the API; this machine's host name unless given.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -68,37 +79,88 @@ pub struct NodeArguments {
 #[derive(Debug)]
 pub struct Node {
     kubelet: Kubelet,
-    /// Ends with the node.
+    server: Server,
+    /// Ends the renewal of certificates.
+    stop: CancellationToken,
+    renewing: JoinSet<()>,
+    /// Serves images; ends with the node.
     registry: Option<JoinSet<()>>,
 }
 
 // === impl Node ===
 
 impl Node {
-    /// Starts the kubelet.
+    /// Joins the cluster where it has not yet, and starts the kubelet and its server.
     ///
     /// # Errors
-    /// When the kubeconfig cannot be used, or something of this machine is missing.
+    /// When the cluster does not take the node, or something of this machine is missing.
     pub async fn start(arguments: NodeArguments) -> Result<Self> {
-        let path = arguments.kubeconfig.display().to_string();
-        let kubeconfig = Kubeconfig::read_from(&arguments.kubeconfig)
-            .with_context(|| format!("cannot read the kubeconfig {path}"))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        let config = config.with_context(|| format!("cannot use the kubeconfig {path}"))?;
+        let way = arguments.way().await?;
         let registry = match &arguments.image_dir {
             Some(folder) => Some(serve_images(folder.clone()).await?),
             None => None,
         };
-        let options = arguments.options(&config.cluster_url)?;
-        let client = Client::try_from(config).with_context(|| format!("cannot use the kubeconfig {path}"))?;
-        Ok(Self { kubelet: Kubelet::start(client, options)?, registry })
+        let options = arguments.options(way.server())?;
+        let folder = options.data_directory.join("pki");
+        files::make_private_folder(&folder)?;
+        let name = options.node_name.clone();
+        let joined = match way {
+            Way::Token(join) => credentials::join(&join, &name, &folder).await,
+            Way::Config(config) => credentials::join_as(*config, &name, &folder).await,
+        };
+        let joined = joined.with_context(|| format!("node {name} cannot join the cluster"))?;
+        let (addresses, port) = (options.addresses.clone(), options.port);
+        let kubelet = Kubelet::start(joined.client.clone(), options)?;
+        let (stop, mut renewing) = (CancellationToken::new(), JoinSet::new());
+        let shown = Arc::new(ServingCertificate::default());
+        let serving = Certificate::serving(&folder, &name, &addresses);
+        renewing.spawn(credentials::keep(serving, joined.client.clone(), show_serving(&shown), stop.clone()));
+        let own = Certificate::client(&folder, &name);
+        renewing.spawn(credentials::keep(own, joined.client.clone(), show_client(&joined), stop.clone()));
+        let tls = Arc::new(Tls::new(&joined.authority, shown)?);
+        let access = Access::new(joined.client, &name);
+        let pods: Arc<dyn PodSource> = Arc::new(kubelet.pods());
+        let node = Arc::new(server::Node { name, pods, runtime: kubelet.runtime().service(), access });
+        let listen: Vec<SocketAddr> = addresses.iter().map(|address| (*address, port).into()).collect();
+        let server = Server::spawn(&listen, tls, node).await?;
+        Ok(Self { kubelet, server, stop, renewing, registry })
     }
 
     /// Stops it; containers run on.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        self.server.stop().await;
         self.kubelet.stop().await;
+        while self.renewing.join_next().await.is_some() {}
         if let Some(mut registry) = self.registry {
             registry.shutdown().await;
+        }
+    }
+}
+
+fn show_serving(shown: &Arc<ServingCertificate>) -> impl Fn(&Pair) -> Result<(), String> + Send + use<> {
+    let shown = Arc::clone(shown);
+    move |pair| shown.set(&pair.chain, &pair.key).map_err(|error| error.to_string())
+}
+
+fn show_client(joined: &Joined) -> impl Fn(&Pair) -> Result<(), String> + Send + use<> {
+    let certificate = Arc::clone(&joined.certificate);
+    move |pair| certificate.set(pair).map_err(|error| error.to_string())
+}
+
+/// How a node gets to its cluster.
+enum Way {
+    Token(Join),
+    Config(Box<Config>),
+}
+
+// === impl Way ===
+
+impl Way {
+    fn server(&self) -> &http::Uri {
+        match self {
+            Self::Token(join) => join.server(),
+            Self::Config(config) => &config.cluster_url,
         }
     }
 }
@@ -106,6 +168,17 @@ impl Node {
 // === impl NodeArguments ===
 
 impl NodeArguments {
+    async fn way(&self) -> Result<Way> {
+        if let Some(join) = &self.join {
+            return Ok(Way::Token(join.trim().parse()?));
+        }
+        let Some(file) = &self.kubeconfig else { bail!("give --join or --kubeconfig") };
+        let path = file.display();
+        let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("cannot read the kubeconfig {path}"))?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        Ok(Way::Config(Box::new(config.with_context(|| format!("cannot use the kubeconfig {path}"))?)))
+    }
+
     fn options(self, server: &http::Uri) -> Result<Options> {
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let addresses = if self.node_ip.is_empty() { vec![address_toward(server)?] } else { self.node_ip };

@@ -77,6 +77,11 @@ impl Authority {
         &self.certificate
     }
 
+    /// What signs.
+    pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// A client certificate: the common name is the user, each organization a group.
     ///
     /// # Errors
@@ -163,6 +168,14 @@ fn set_validity(parameters: &mut CertificateParams, days: i64) {
     parameters.not_after = now.saturating_add(time_hours(days * 24));
 }
 
+/// From a moment ago until so many seconds from now, but never beyond what clocks can tell.
+pub(crate) fn set_seconds(parameters: &mut CertificateParams, seconds: u64) {
+    let now = x509_parser::time::ASN1Time::now().to_datetime();
+    let seconds = time::Duration::seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+    parameters.not_before = now.saturating_sub(time_hours(LEEWAY_HOURS));
+    parameters.not_after = now.saturating_add(seconds);
+}
+
 fn time_hours(hours: i64) -> time::Duration {
     time::Duration::hours(hours)
 }
@@ -216,6 +229,12 @@ impl ServerNames {
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority(..)")
+    }
 }
 
 impl std::fmt::Debug for Pair {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::files::{self, Mode};
+use crate::joining::{self, Token};
 use crate::kubeconfig::kubeconfig;
 use crate::listen::{self, Listen};
 use crate::nodes::NodeConnector;
@@ -117,6 +118,8 @@ impl Server {
         for socket in sockets {
             listening.spawn(listen::serve(socket, Arc::clone(&acceptor), api.clone(), listeners.clone()));
         }
+        let join = data.join("join");
+        open_for_nodes(&api.client(Identity::admin()), &join, &url(advertise), authority.certificate()).await?;
         let kubeconfig = data.join("admin.kubeconfig");
         write_kubeconfig(&kubeconfig, &authority, local(&addresses)?)?;
         let writing = spawn_writers(&api, &options, &authority, &writers);
@@ -166,15 +169,17 @@ impl Server {
 fn spawn_writers(
     api: &ApiServer,
     options: &Options,
-    authority: &Authority,
+    authority: &Arc<Authority>,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut writing = JoinSet::new();
     let shared = api.client(Identity::user("system:kube-controller-manager", &[]));
     let server = api.clone();
     let clients = Clients::new(shared, move |account| server.client(Identity::service_account("kube-system", account)));
+    let signer: Arc<dyn sheave_controllers::SignCertificates> = Arc::<Authority>::clone(authority);
     let controllers = sheave_controllers::Options {
         root_certificates: Some(authority.certificate().to_owned()),
+        certificate_signer: Some(signer),
         ..options.controllers.clone()
     };
     let metrics = controllers.metrics.clone();
@@ -210,6 +215,20 @@ fn token_keys(pki: &Path) -> Result<TokenKeys> {
     let (keys, pkcs8) = TokenKeys::generate()?;
     files::write(&path, &pkcs8, Mode::Private)?;
     Ok(keys)
+}
+
+/// Says to everybody where the cluster is, and writes what a node needs to join it into `path`. Its token stays the same
+/// as long as that file is there; `sheave token create` makes others, which end.
+async fn open_for_nodes(client: &kube::Client, path: &Path, server: &str, authority: &str) -> Result<()> {
+    joining::publish_cluster_info(client, server, authority).await?;
+    let before = files::read(path)?.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+    let token = match Token::parse(&before) {
+        Some(token) => token,
+        None => Token::generate()?,
+    };
+    joining::publish_token(client, &token, None, "made at the server's first start").await?;
+    let line = joining::line(&token, server, authority)? + "\n";
+    if line == before { Ok(()) } else { files::write(path, line.as_bytes(), Mode::Private) }
 }
 
 /// The administrator's kubeconfig is written once; when the address or the authority changes, it is written anew.
