@@ -4,7 +4,6 @@
 mod bed;
 mod figures;
 mod image;
-mod streams;
 
 use bed::{Bed, IMAGE, NODE, OTHER_IMAGE};
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod};
