@@ -168,7 +168,7 @@ fn settings() -> Settings {
     Settings { sandbox_image: IMAGE.to_owned(), registry: Some("http://127.0.0.1:5000".to_owned()) }
 }
 
-fn start_containerd(topology: &Topology, folder: &Path) -> Containerd {
+pub(crate) fn start_containerd(topology: &Topology, folder: &Path) -> Containerd {
     let node = topology.node(1);
     let root = node.root().unwrap();
     fs::create_dir_all(root.join("opt/cni/bin")).unwrap();

@@ -4,6 +4,7 @@
 mod bed;
 mod figures;
 mod image;
+mod streams;
 
 use bed::{Bed, IMAGE, NODE, OTHER_IMAGE};
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod};
