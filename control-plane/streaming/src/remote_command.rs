@@ -109,9 +109,12 @@ where
             last = &mut outputs, if status.is_none() => status = Some(last),
         }
     }
-    if let Some(status) = status {
-        sink.send(status).await.ok()?;
-    }
+    // The outputs end before the Status comes: the runtime sends it last.
+    let status = match status {
+        Some(status) => status,
+        None => outputs.await,
+    };
+    sink.send(status).await.ok()?;
     Some(sink)
 }
 
@@ -129,11 +132,24 @@ async fn outputs(outputs: Vec<(Channel, Reader)>, mut error: Reader, codec: Code
     });
     futures::future::join_all(copies).await;
     drop(messages);
-    let status = match error.read_to_end(LARGEST_STATUS).await {
-        Ok(status) => status,
-        Err(lost) => internal_error(&lost),
-    };
+    let status = read_status(&mut error).await.unwrap_or_else(|lost| internal_error(&lost));
     codec.encode(Channel::Error, &in_version(codec.version, status))
+}
+
+/// The Status that the runtime sends last. Runtimes then reset the stream instead of ending it.
+async fn read_status(error: &mut Reader) -> Result<Vec<u8>, SpdyError> {
+    let mut status = Vec::new();
+    loop {
+        match error.next().await {
+            Ok(Some(data)) => {
+                let room = LARGEST_STATUS.saturating_sub(status.len()).min(data.len());
+                status.extend_from_slice(&data[..room]);
+            }
+            Ok(None) => return Ok(status),
+            Err(SpdyError::Reset(_)) if !status.is_empty() => return Ok(status),
+            Err(lost) => return Err(lost),
+        }
+    }
 }
 
 /// Before version 4, the error channel carried the message alone, and nothing after a success.
@@ -251,11 +267,16 @@ mod tests {
             stdout.write(data.to_ascii_uppercase().into()).await.unwrap();
         }
         stdout.finish().await.unwrap();
+        streams.remove("stderr").unwrap().1.finish().await.unwrap();
+        // The Status comes in a packet of its own, after the client has seen the outputs end.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         for (kind, (_, mut writer)) in streams {
             if kind == "error" {
                 let status =
                     &br#"{"metadata":{},"status":"Failure","message":"exit code 7","reason":"NonZeroExitCode"}"#[..];
                 writer.write(Bytes::from_static(status)).await.unwrap();
+                // As containerd does: dropped without an end, the stream is reset.
+                continue;
             }
             writer.finish().await.unwrap();
         }

@@ -24,6 +24,7 @@ struct Cluster {
 /// What a command line did.
 #[derive(Debug)]
 struct Outcome {
+    #[expect(dead_code, reason = "for messages of failed assertions")]
     line: String,
     code: i32,
     stdout: String,
@@ -139,7 +140,7 @@ impl Outcome {
 fn ways(kubectl: &Kubectl) -> &'static [&'static str] {
     const SPDY: &str = "export KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false KUBECTL_PORT_FORWARD_WEBSOCKETS=false;";
     const WEBSOCKET: &str = "export KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true KUBECTL_PORT_FORWARD_WEBSOCKETS=true;";
-    if kubectl.version >= (1, 29) { &[WEBSOCKET, SPDY] } else { &[SPDY] }
+    if kubectl.version >= (1, 30) { &[WEBSOCKET, SPDY] } else { &[SPDY] }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ const MOST_OUTPUT: usize = 10 << 10;
 /// Does checks.
 pub(super) struct Checker {
     exec: Arc<dyn Exec>,
-    tls: Result<TlsConnector, tokio_rustls::rustls::Error>,
+    tls: Result<TlsConnector, rustls::Error>,
 }
 
 /// What is checked.
