@@ -24,6 +24,7 @@ pub mod probe;
 pub mod programs;
 pub mod rights;
 pub mod run;
+pub mod service;
 pub mod settings;
 pub mod socket;
 mod syscall;
@@ -31,3 +32,4 @@ pub mod sysctl;
 pub mod uplink;
 pub mod watch;
 pub mod wiring;
+

@@ -1,0 +1,20 @@
+//! What a node does with traffic to Services, by the rules that users know from kube-proxy.
+//!
+//! Everything here is pure: objects of the API become [`Service`]s and [`Slice`]s, the slices of a service become the
+//! [`Endpoint`]s of one port, [`Selection`] says which of these may be used from this node, and [`frontends`] names
+//! every address and port with what is done with its traffic. No map and no packet is known here.
+
+mod endpoint;
+mod frontend;
+mod selection;
+mod slice;
+mod spec;
+
+pub use endpoint::{Endpoint, EndpointState, endpoints_of};
+pub use frontend::{Exposure, Frontend, FrontendAddress, Verdict, frontends};
+pub use selection::{Place, Selection};
+pub use slice::{Slice, SliceEndpoint, SlicePort};
+pub use spec::{Affinity, InvalidField, Protocol, Service, ServiceName, ServicePort, TrafficPolicy};
+
+#[cfg(test)]
+mod tests;
