@@ -229,7 +229,6 @@ impl Row {
     /// Where the row begins.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of the word")]
     pub const fn offset(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -245,7 +244,6 @@ impl Row {
     /// The place that a hash picks, or nothing in an empty row.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "a product's upper half is below the length")]
     pub const fn place(self, hash: u32) -> Option<u32> {
         // A multiplication instead of a division: the upper half of hash * length is even over 0..length.
         let place = (hash as u64 * self.length() as u64) >> 32;
