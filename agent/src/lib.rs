@@ -32,4 +32,3 @@ pub mod sysctl;
 pub mod uplink;
 pub mod watch;
 pub mod wiring;
-

@@ -18,7 +18,8 @@ async fn list(server: &ApiServer, query: &str) -> (StatusCode, Value) {
 }
 
 fn names(list: &Value) -> Vec<&str> {
-    list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect()
+    let items = list["items"].as_array().expect("a list");
+    items.iter().map(|item| item["metadata"]["name"].as_str().expect("a name")).collect()
 }
 
 fn token(list: &Value) -> &str {

@@ -23,7 +23,11 @@ async fn relabel(server: &ApiServer, name: &str, labels: Value) {
 }
 
 fn seen(event: &Value) -> String {
-    format!("{} {}", event["type"].as_str().unwrap(), event["object"]["metadata"]["name"].as_str().unwrap_or("-"))
+    format!(
+        "{} {}",
+        event["type"].as_str().expect("a type"),
+        event["object"]["metadata"]["name"].as_str().unwrap_or("-")
+    )
 }
 
 async fn next(lines: &mut Lines) -> String {
@@ -31,7 +35,7 @@ async fn next(lines: &mut Lines) -> String {
 }
 
 fn version(object: &Value) -> &str {
-    object["metadata"]["resourceVersion"].as_str().unwrap()
+    object["metadata"]["resourceVersion"].as_str().expect("a resource version")
 }
 
 #[tokio::test]
@@ -64,7 +68,7 @@ async fn a_watch_ends_in_time_with_a_last_bookmark() {
     let mut types = Vec::new();
     let mut bookmark = None;
     while let Some(event) = lines.next().await {
-        types.push(event["type"].as_str().unwrap().to_owned());
+        types.push(event["type"].as_str().expect("a type").to_owned());
         if event["type"] == "BOOKMARK" {
             bookmark = version(&event["object"]).parse::<u64>().ok();
         }
@@ -168,5 +172,5 @@ async fn a_server_that_drains_ends_its_watches() {
 
 async fn store_version(server: &ApiServer) -> String {
     let (_, list) = send(server, Method::GET, MAPS, "").await;
-    list["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
+    list["metadata"]["resourceVersion"].as_str().expect("a resource version").to_owned()
 }

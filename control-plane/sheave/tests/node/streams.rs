@@ -38,7 +38,7 @@ const WEB: &str = "mkdir -p /www; echo hello > /www/index.html; dd if=/dev/urand
 // === impl Cluster ===
 
 impl Cluster {
-    async fn start(label: &str) -> Self {
+    fn start(label: &str) -> Self {
         let topology = Topology::builder(label).nodes(1).server().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("server");
@@ -143,10 +143,10 @@ fn ways(kubectl: &Kubectl) -> &'static [&'static str] {
     if kubectl.version >= (1, 30) { &[WEBSOCKET, SPDY] } else { &[SPDY] }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_kubectl_opens_sessions_either_way() {
+#[test]
+fn every_kubectl_opens_sessions_either_way() {
     require_root!();
-    let cluster = Cluster::start("napi-s").await;
+    let cluster = Cluster::start("napi-s");
     cluster.pod("web", WEB, &json!({}));
     cluster.pod("echo", "while read line; do echo got $line; done", &json!({"stdin": true}));
     cluster.wait("web");
@@ -182,10 +182,10 @@ fn port_forward(cluster: &Cluster, kubectl: &Kubectl, way: &str) {
     cluster.run(kubectl, &format!("{way} {script}")).is(0, "hello\none\ntwo\n");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn logs_are_read_followed_and_refused_in_kubernetes_words() {
+#[test]
+fn logs_are_read_followed_and_refused_in_kubernetes_words() {
     require_root!();
-    let cluster = Cluster::start("napi-l").await;
+    let cluster = Cluster::start("napi-l");
     let newest = Kubectl::newest();
     cluster.pod("web", WEB, &json!({}));
     cluster.pod("count", "for i in 1 2 3 4 5; do echo line $i; sleep 0.3; done", &json!({}));
@@ -221,8 +221,8 @@ async fn logs_are_read_followed_and_refused_in_kubernetes_words() {
 }
 
 /// A person's certificate: made, approved by hand, signed, and good for what the roles say.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_somebody_approves_is_signed() {
+#[test]
+fn a_certificate_that_somebody_approves_is_signed() {
     require_root!();
     let topology = Topology::builder("napi-c").nodes(1).server().build().unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -151,8 +151,8 @@ async fn a_request_has_the_probes_headers() {
 #[tokio::test]
 async fn a_certificate_is_not_checked() {
     let key = rcgen::generate_simple_self_signed(["nobody.example".to_owned()]).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider)
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
