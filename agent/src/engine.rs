@@ -87,6 +87,15 @@ impl Engine {
         }
     }
 
+    /// Removes flows that are over from the kernel's table.
+    pub fn collect_garbage(&self) {
+        match self.programs().collect_garbage() {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "flows are over"),
+            Err(problem) => tracing::warn!(error = format!("{problem:#}"), "flows that are over stay in the table"),
+        }
+    }
+
     fn masquerade_settings(&self) -> Option<MasqueradeSettings> {
         let ports = self.options.masquerade_ports.clone()?;
         Some(MasqueradeSettings { ports, exclusions: self.options.exclusions.clone() })

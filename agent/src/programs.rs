@@ -84,6 +84,11 @@ pub trait Programs: Send {
     /// # Errors
     /// When the kernel refuses.
     fn next_hops(&self) -> Result<Vec<Neighbour>, ProgramsError>;
+    /// Removes flows that are over; gives how many entries went.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn collect_garbage(&mut self) -> Result<usize, ProgramsError>;
     /// What is counted in the kernel.
     ///
     /// # Errors
@@ -150,6 +155,10 @@ impl Programs for Datapath {
 
     fn next_hops(&self) -> Result<Vec<Neighbour>, ProgramsError> {
         Ok(Self::next_hops(self)?)
+    }
+
+    fn collect_garbage(&mut self) -> Result<usize, ProgramsError> {
+        Ok(Self::collect_garbage(self)?.removed)
     }
 
     fn figures(&self) -> Result<Figures, ProgramsError> {

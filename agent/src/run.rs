@@ -29,6 +29,8 @@ const PREDECESSOR: Duration = Duration::from_secs(30);
 const TOGETHER: Duration = Duration::from_millis(20);
 /// A round without anything to do, to find what no event told.
 const ROUND: Duration = Duration::from_secs(60);
+/// Between two looks for flows that are over.
+const COLLECTION: Duration = Duration::from_secs(10);
 /// A round after failures.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -80,6 +82,13 @@ pub fn run(settings: Settings) -> Result<()> {
     spawn("converge", {
         let (engine, settings) = (Arc::clone(&engine), settings.clone());
         move || keep_converged(&engine, &settings, &wakes)
+    })?;
+    spawn("flow-garbage", {
+        let engine = Arc::clone(&engine);
+        move || loop {
+            thread::sleep(COLLECTION);
+            engine.collect_garbage();
+        }
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(serve(&settings, engine, metrics, wake))

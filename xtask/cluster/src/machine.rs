@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use testbed::containerd::{Containerd, Settings};
 use testbed::{Daemon, Node};
 
@@ -21,9 +20,8 @@ const API_PORT: u16 = 6443;
 /// LoadBalancer addresses, a piece of the fabric's network.
 const LOAD_BALANCER_POOL: &str = "192.168.77.240/28";
 
-/// Paths in a host.
+/// The server's data on its host.
 const DATA: &str = "/var/lib/sheave";
-const KUBECONFIG: &str = "/etc/sheave/node.kubeconfig";
 
 /// What a node is called in the API: `n1`.
 pub(crate) fn node_name(node: &Node) -> String {
@@ -61,25 +59,17 @@ pub(crate) fn ensure_kubelet(node: &Node, server: &Node, options: &Options) -> R
     if let Some(running) = node.find_daemon("kubelet") {
         return Ok(running);
     }
-    write_kubeconfig(node, server)?;
+    // The server writes it before it is ready.
+    let join = with_file(&server.data().join("var-lib/sheave/join"), |path| fs::read_to_string(path))?;
     let addresses = node.addresses();
     let command = node.daemon("kubelet", &options.programs.sheave)?;
-    let command = command.args(["node", "--kubeconfig", KUBECONFIG]);
+    // Not as an argument: command lines are for everybody to read.
+    let command = command.arg("node").env("SHEAVE_JOIN", join.trim());
     let command = command.arg("--name").arg(node_name(node));
     let command = command.args(["--container-runtime-endpoint", &Containerd::endpoint()]);
     let command = command.arg("--node-ip").arg(format!("{},{}", addresses.ipv4, addresses.ipv6));
     let command = command.arg("--image-dir").arg(&options.programs.images).args(&options.node_arguments);
     Ok(command.start()?)
-}
-
-/// Gives a node the administrator's kubeconfig, with the server's address on the fabric.
-///
-/// More than a node should have: joining by bootstrap token is to replace it.
-fn write_kubeconfig(node: &Node, server: &Node) -> Result<(), Cause> {
-    let text = with_file(&server_kubeconfig(server), |path| fs::read_to_string(path))?;
-    let mut kubeconfig: Value = serde_json::from_str(&text).unwrap_or_default();
-    kubeconfig["clusters"][0]["cluster"]["server"] = format!("https://{}:{API_PORT}", server.addresses().ipv4).into();
-    write_private(&node.root()?.join(KUBECONFIG.trim_start_matches('/')), &kubeconfig.to_string())
 }
 
 /// Writes a file that only root reads, with the folders above it.
