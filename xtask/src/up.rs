@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     write_kubeconfig(&place, &cluster)?;
     report("ready");
     print!("{}", cluster.kubectl().run(&["get", "nodes", "-o", "wide"])?);
-    println!("the pod network is a stand-in of Debian's CNI plugins: no Services, no NetworkPolicies, IPv4 only");
+    println!("in this version nothing answers at Services, and NetworkPolicies have no effect");
     if !arguments.no_demo {
         println!("there is no demo application in this version");
     }
@@ -53,9 +53,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Builds what a cluster runs: `sheave`, and the images for its pods. The agent's image comes with the agent's network.
+/// Builds what a cluster runs: `sheave`, and the images for its pods.
 pub(crate) fn programs(profile: &str) -> Result<Programs> {
-    let images: Vec<_> = images::all().iter().filter(|image| image.name != "sheave-agent").collect();
+    let images: Vec<_> = images::all().iter().collect();
     let packages = images.iter().flat_map(|image| image.cargo_packages());
     image::build(packages.chain(["sheave"]), profile)?;
     let images = image::make(&images, profile)?;

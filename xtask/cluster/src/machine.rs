@@ -33,6 +33,11 @@ pub(crate) fn server_kubeconfig(server: &Node) -> PathBuf {
     server.data().join("var-lib/sheave/admin.kubeconfig")
 }
 
+/// The API's address for hosts on the fabric.
+pub(crate) fn api_on_fabric(server: &Node) -> String {
+    format!("https://{}:{API_PORT}", server.addresses().ipv4)
+}
+
 /// Starts `sheave server`, listening on the fabric and on a socket of the machine's.
 pub(crate) fn start_server(server: &Node, listener: TcpListener, options: &Options) -> Result<Daemon, Cause> {
     let addresses = server.addresses();

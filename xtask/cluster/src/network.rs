@@ -1,69 +1,45 @@
-//! The pod network until the project's own exists: Debian's CNI plugins, and routes between nodes. A stand-in.
-//!
-//! Each node has a veth pair for each pod (`ptp`) with an address of the node's range (`host-local`); all hosts of the
-//! cluster route each range to its node. IPv4 only. Nothing is translated, so pods reach pods, nodes and the server, and
-//! nobody else.
+//! The pod network: the project's own, installed as on any Kubernetes, by its manifest and kubectl.
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::json;
 use testbed::{Host, Node};
 
-use crate::control::NodeState;
-use crate::error::{Cause, with_file};
+use crate::control::{Kubectl, NodeState};
+use crate::error::Cause;
 use crate::machine;
 
-/// What the stand-in is called wherever it shows.
-pub(crate) const STAND_IN: &str = "a stand-in of Debian's CNI plugins, IPv4 only";
+/// What is installed.
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/sheave.yaml");
+/// What only this cluster knows: where its API server is before anything answers for the `kubernetes` service.
+const CLUSTER: &str = "sheave-cluster";
 
-/// Where Debian's package containernetworking-plugins puts them.
-const PACKAGED: &str = "/usr/lib/cni";
+/// Installs the network, or brings it up to date.
+pub(crate) fn install(kubectl: &Kubectl, server: &Node) -> Result<(), Cause> {
+    let namespace = ["--namespace", "kube-system"];
+    let known = kubectl.run(&[
+        "get",
+        "configmap",
+        CLUSTER,
+        "--ignore-not-found",
+        "--output=name",
+        namespace[0],
+        namespace[1],
+    ])?;
+    if known.is_empty() {
+        let address = format!("--from-literal=apiServer={}", machine::api_on_fabric(server));
+        kubectl.run(&["create", "configmap", CLUSTER, &address, namespace[0], namespace[1]])?;
+    }
+    kubectl.run(&["apply", "--filename", MANIFEST]).map(drop)
+}
 
-/// Connects the pods of all nodes.
-pub(crate) fn connect(nodes: &[Node], server: &Node, states: &[NodeState]) -> Result<(), Cause> {
+/// Lets the server's host reach pods, which `kubectl proxy` and its like need: it is no node, so no agent does it.
+pub(crate) fn route_from_server(server: &Host, nodes: &[Node], states: &[NodeState]) -> Result<(), Cause> {
     for node in nodes {
         let name = machine::node_name(node);
-        let Some(range) = states.iter().find(|state| state.name == name).and_then(|state| state.pod_cidr.as_deref())
-        else {
-            continue;
-        };
-        configure(&node.root()?, range)?;
-        for other in nodes.iter().filter(|other| other.name() != node.name()).chain([server]) {
-            route(other, range, node)?;
+        let state = states.iter().find(|state| state.name == name);
+        if let Some(range) = state.and_then(|state| state.pod_cidr.as_deref()) {
+            route(server, range, node)?;
         }
     }
     Ok(())
-}
-
-/// Puts plugins and their configuration into a node. The configuration comes last: with it the node is ready.
-fn configure(root: &Path, range: &str) -> Result<(), Cause> {
-    let (plugins, configuration) = (root.join("opt/cni/bin"), root.join("etc/cni/net.d"));
-    for folder in [&plugins, &configuration] {
-        with_file(folder, |folder| fs::create_dir_all(folder))?;
-    }
-    for plugin in ["ptp", "host-local"] {
-        let to = plugins.join(plugin);
-        if !to.exists() {
-            with_file(&Path::new(PACKAGED).join(plugin), |from| fs::copy(from, &to))?;
-        }
-    }
-    let file = configuration.join("90-stand-in.conflist");
-    let partial = configuration.join(".stand-in.partial");
-    with_file(&partial, |partial| fs::write(partial, conflist(range)))?;
-    with_file(&file, |file| fs::rename(&partial, file))
-}
-
-fn conflist(range: &str) -> String {
-    let list = json!({
-        "cniVersion": "0.4.0",
-        "name": "stand-in",
-        "plugins": [{
-            "type": "ptp",
-            "ipam": { "type": "host-local", "ranges": [[{ "subnet": range }]], "routes": [{ "dst": "0.0.0.0/0" }] },
-        }],
-    });
-    format!("{list:#}\n")
 }
 
 /// Routes a node's range to it.
@@ -76,15 +52,4 @@ fn route(on: &Host, range: &str, to: &Node) -> Result<(), Cause> {
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(Cause::Program { command: format!("ip route replace {range} via {gateway}"), message })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_configuration_holds_the_nodes_range() {
-        let list: serde_json::Value = serde_json::from_str(&conflist("10.244.3.0/24")).unwrap();
-        assert_eq!(list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"], "10.244.3.0/24");
-    }
 }

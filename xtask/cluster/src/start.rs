@@ -136,7 +136,7 @@ impl Cluster {
         })?;
         report("waiting until the nodes have registered");
         let registered = self.wait_for_nodes("register", |_, state| state.pod_cidr.is_some())?;
-        report(&format!("connecting the pods: {}", network::STAND_IN));
+        report("installing the pod network: deploy/sheave.yaml");
         self.connect(&registered)?;
         report("waiting until the nodes are ready");
         self.wait_for_nodes("become ready", |_, state| state.not_ready.is_none()).map(drop)
@@ -151,7 +151,9 @@ impl Cluster {
     }
 
     fn connect(&self, states: &[NodeState]) -> Result<(), StepError> {
-        network::connect(self.topology.nodes(), self.topology.server(), states).step("connect the pods")
+        let server = self.topology.server();
+        network::install(&self.kubectl, server).step("install the pod network")?;
+        network::route_from_server(server, self.topology.nodes(), states).step("route the server to the pods")
     }
 
     /// Waits until `is_so` of every node.
