@@ -76,21 +76,3 @@ pub(crate) fn ensure_kubelet(node: &Node, server: &Node, options: &Options) -> R
     let command = command.arg("--image-dir").arg(&options.programs.images).args(&options.node_arguments);
     Ok(command.start()?)
 }
-
-/// Writes a file that only root reads, with the folders above it.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Cause> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    if let Some(folder) = path.parent() {
-        with_file(folder, |folder| fs::create_dir_all(folder))?;
-    }
-    with_file(path, |path| {
-        // A file that is there may have other permissions.
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(text.as_bytes())
-    })
-}
