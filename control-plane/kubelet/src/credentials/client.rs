@@ -1,6 +1,7 @@
 //! A client of the API server whose certificate may be replaced while it is used.
 
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,6 +17,10 @@ use super::certificate::Pair;
 /// The certificate that is shown on the next connection.
 #[derive(Debug)]
 pub struct ClientCertificate(RwLock<Arc<CertifiedKey>>);
+
+/// How long a connection may go without a sign of the API server: less than the grace period of nodes, so that a short
+/// cut costs no pod its place.
+const LOST_AFTER: Duration = Duration::from_secs(12);
 
 /// No client.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +53,11 @@ pub fn client(
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
+    http.set_connect_timeout(Some(LOST_AFTER));
+    // A connection that a network has swallowed ends, or the node would wait on it instead of reporting anew.
+    http.set_tcp_user_timeout(Some(LOST_AFTER));
+    http.set_keepalive(Some(LOST_AFTER / 3));
+    http.set_keepalive_interval(Some(LOST_AFTER / 3));
     let https: HttpsConnector<HttpConnector> = (http, tls).into();
     let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
     let service = tower::ServiceBuilder::new().layer(config.base_uri_layer()).service(http);
