@@ -1,5 +1,7 @@
 //! What a simulated node reports of a pod.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt as _};
@@ -26,15 +28,28 @@ pub(crate) async fn report(client: &Client, pod: &Pod) {
     if pod.metadata.deletion_timestamp.is_some() {
         let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
         let delete = DeleteParams { grace_period_seconds: Some(0), preconditions, ..DeleteParams::default() };
-        let _ = pods.delete(&name, &delete).await;
-        return;
+        return until_answered(|| async { pods.delete(&name, &delete).await.map(drop) }).await;
     }
     let course = course(pod);
     if is_reported(pod, course) {
         return;
     }
     let patch = json!({ "metadata": { "uid": pod.uid() }, "status": status(pod, course) });
-    let _ = pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(&patch)).await;
+    let patch = Patch::Strategic(&patch);
+    let parameters = PatchParams::default();
+    until_answered(|| async { pods.patch_status(&name, &parameters, &patch).await.map(drop) }).await;
+}
+
+/// Tries again while no API server answers: the watch goes on where it was, so nothing would bring the pod here again.
+async fn until_answered<F: Future<Output = kube::Result<()>>>(attempt: impl Fn() -> F) {
+    for _ in 0..600 {
+        match attempt().await {
+            Ok(()) => return,
+            // What it refuses, it refuses: the pod is gone or another one.
+            Err(kube::Error::Api(status)) if (400..429).contains(&status.code) => return,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
 }
 
 /// Reads the annotations and the restart policy.
