@@ -25,6 +25,9 @@ const ASK_WAITING: Duration = Duration::from_millis(250);
 const ASK_READY: Duration = Duration::from_secs(2);
 /// How often the status is reported when nothing has changed.
 const REPORT_EVERY: Duration = Duration::from_secs(300);
+/// How often the API is asked whether it still says what was reported: while a node is silent, controllers speak for it,
+/// and somebody may delete it.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
 /// Pause after the API server refused something.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -65,9 +68,14 @@ impl Reporter {
         let lease = tokio::spawn(lease::renew(self.client.clone(), self.description.name.clone(), stop.clone()));
         let mut health = None;
         let mut reported = tokio::time::Instant::now();
+        let mut compared = reported;
         while !stop.is_cancelled() {
             let now = self.look().await;
-            let is_due = reported.elapsed() >= REPORT_EVERY;
+            let mut is_due = reported.elapsed() >= REPORT_EVERY;
+            if health.is_some() && compared.elapsed() >= COMPARE_EVERY {
+                is_due |= self.is_overruled().await;
+                compared = tokio::time::Instant::now();
+            }
             let mut pause = if now.not_ready.is_some() { ASK_WAITING } else { ASK_READY };
             if health.as_ref() != Some(&now) || is_due {
                 match self.report(&now).await {
@@ -111,6 +119,24 @@ impl Reporter {
         let silent =
             (!self.observer.is_healthy()).then(|| "PLEG is not healthy: containers were not listed lately".into());
         Health { not_ready: runtime.or(network).or(silent), ..Health::default() }
+    }
+
+    /// Whether the API says otherwise than was reported; what it says is then what the next report changes.
+    async fn is_overruled(&mut self) -> bool {
+        let node = match Api::<Node>::all(self.client.clone()).get_opt(&self.description.name).await {
+            Ok(node) => node,
+            Err(error) => {
+                debug!(%error, "the node could not be read");
+                return false;
+            }
+        };
+        let said = node.and_then(|node| node.status?.conditions).unwrap_or_default();
+        let agrees = |own: &NodeCondition| said.iter().any(|it| it.type_ == own.type_ && it.status == own.status);
+        let is_overruled = !self.conditions.iter().all(agrees);
+        if is_overruled {
+            self.conditions = said;
+        }
+        is_overruled
     }
 
     /// Writes the status; registers the node if the API does not know it.

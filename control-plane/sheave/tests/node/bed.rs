@@ -81,7 +81,7 @@ impl Bed {
         self.kubelet.lock().unwrap().as_ref().map(Daemon::last_words).unwrap_or_default()
     }
 
-    async fn node_is_ready(&self) -> Result<(), String> {
+    pub(crate) async fn node_is_ready(&self) -> Result<(), String> {
         let node = Api::<Node>::all(self.client.clone()).get(NODE).await.map_err(|error| error.to_string())?;
         let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready").ok_or("no condition")?;

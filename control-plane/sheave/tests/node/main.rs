@@ -4,6 +4,7 @@
 mod bed;
 mod figures;
 mod image;
+mod registration;
 mod streams;
 
 use bed::{Bed, IMAGE, NODE, OTHER_IMAGE};
