@@ -240,12 +240,15 @@ mod tests {
             ("v1", "Status"),
             ("v1", "PodList"),
             ("policy/v1", "Eviction"),
+            ("policy/v1beta1", "Eviction"),
             ("autoscaling/v1", "Scale"),
             ("authentication.k8s.io/v1", "TokenRequest"),
         ] {
             let gvk = GroupVersionKind::from_api_version(api_version, kind);
             assert!(registry.type_of(&gvk).is_some(), "{api_version} {kind}");
         }
+        let type_of = |version: &str| registry.type_of(&GroupVersionKind::new("policy", version, "Eviction"));
+        assert_eq!(type_of("v1beta1"), type_of("v1"));
         for missing in ["Nothing", "PodSpec", "ObjectMeta"] {
             assert!(registry.type_of(&GroupVersionKind::new("", "v1", missing)).is_none(), "{missing}");
         }

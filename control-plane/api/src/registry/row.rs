@@ -99,9 +99,14 @@ pub(super) const fn cluster(kind: &'static str, plural: &'static str) -> Row {
 }
 
 /// The type of a built-in document: `rbac.authorization.k8s.io/v1 Role` is `io.k8s.api.rbac.v1.Role`, and options and
-/// replies that every group shares are in the meta package.
+/// replies that every group shares are in the meta package. An Eviction may still come in its beta version, which has
+/// the same fields: clients up to 1.21 know no other (upstream's `EvictionREST` accepts both).
 pub(crate) fn builtin_type(arena: &Arena, gvk: &GroupVersionKind) -> Option<TypeId> {
     let GroupVersionKind { group, version, kind } = gvk;
+    let version = match (group.as_str(), version.as_str(), kind.as_str()) {
+        ("policy", "v1beta1", "Eviction") => "v1",
+        (_, version, _) => version,
+    };
     let package = match group.split('.').next() {
         None | Some("") => "core",
         Some(package) => package,

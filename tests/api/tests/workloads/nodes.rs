@@ -37,7 +37,8 @@ fn a_node_is_cordoned_drained_and_used_again() {
         cluster.says("kubectl rollout status deployment web --timeout=100s", "successfully rolled out");
         cluster.says("kubectl cordon node-1", "node/node-1 cordoned");
         cluster.says("kubectl get node node-1", "Ready,SchedulingDisabled");
-        cluster.says("kubectl drain node-1 --timeout=100s", "drained");
+        // Up to 1.21 the last word is `evicted`.
+        cluster.says("kubectl drain node-1 --timeout=100s | grep -E '^node/node-1 (drained|evicted)'", "node/node-1");
         let elsewhere = "kubectl get pods -l app=web --no-headers -o wide | grep Running | grep -c node-2";
         cluster.comes_to_say(elsewhere, "4");
         cluster.says("kubectl uncordon node-1", "node/node-1 uncordoned");
