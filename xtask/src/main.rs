@@ -32,7 +32,7 @@ enum Command {
     Setup(setup::Arguments),
     /// Build everything, kernel programs included.
     Build(build::Arguments),
-    /// Run the tests: all suites that exist, or the named ones.
+    /// Run the tests: all suites but `e2e` and `fuzz`, or the named ones.
     Test(test::Arguments),
     /// Check the rules that a machine can hold.
     Tidy,

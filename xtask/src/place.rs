@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use testbed::{ClusterName, Topology};
 
 use crate::workspace;
@@ -30,6 +30,10 @@ pub(crate) struct Place {
 
 impl Name {
     pub(crate) fn place(&self) -> Result<Place> {
+        // Its folder would be the file that the default cluster's kubeconfig is.
+        if self.name == "kubeconfig" {
+            bail!("a cluster cannot be called `kubeconfig`: choose another name");
+        }
         Ok(Place { label: self.name.clone(), cluster: ClusterName::persistent(&self.name)? })
     }
 }
@@ -64,6 +68,12 @@ impl Place {
     /// Its hosts.
     pub(crate) fn open(&self) -> Result<Topology> {
         let opened = Topology::open(&self.cluster, &self.data());
-        opened.with_context(|| format!("no cluster {}: `cargo xtask up{}` starts one", self.label, self.option()))
+        let option = self.option();
+        let opened =
+            opened.with_context(|| format!("no cluster {}: `cargo xtask up{option}` starts one", self.label))?;
+        if !opened.is_whole() {
+            bail!("the cluster {} was never finished: `cargo xtask down{option}` removes what there is", self.label);
+        }
+        Ok(opened)
     }
 }

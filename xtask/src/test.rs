@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 /// A group of tests that needs the same things of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Suite {
-    /// Every crate's own tests; no rights needed.
+    /// Every crate's own tests; what needs root says so and is not run without.
     Unit,
     /// Packets through the kernel programs by BPF_PROG_TEST_RUN.
     Packet,
@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// All suites that exist; without root, those that need none.
+/// Every suite but those that run on request only.
 fn default_suites() -> Vec<Suite> {
     use clap::ValueEnum as _;
     Suite::value_variants()

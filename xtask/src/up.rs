@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use cluster::{Cluster, Lifetime, Options, Programs};
 
 use crate::place::{Name, Place};
-use crate::{image, setup, workspace};
+use crate::{image, process, setup, workspace};
 
 /// Options of `up`.
 #[derive(clap::Args)]
@@ -50,6 +51,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     println!("images that can be run: `cargo xtask image --list`");
     println!("in a node: `cargo xtask exec{} n1 -- ip route`; from outside: `... exec client -- ...`", place.option());
     println!("export KUBECONFIG={}", place.kubeconfig().display());
+    let own = process::find("kubectl").is_none().then(setup::kubectl).flatten();
+    if let Some(folder) = own.as_deref().and_then(Path::parent) {
+        println!("export PATH=$PATH:{}", folder.display());
+    }
     Ok(())
 }
 
@@ -68,7 +73,8 @@ fn write_kubeconfig(place: &Place, cluster: &Cluster) -> Result<()> {
     let (from, to) = (cluster.kubectl().kubeconfig(), place.kubeconfig());
     let text = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     let copy = || {
-        let partial = to.with_extension("partial");
+        // Below the folder that `down` removes.
+        let partial = place.folder().join("kubeconfig.partial");
         // One that a killed run left may be readable for others.
         let _ = fs::remove_file(&partial);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;

@@ -89,9 +89,25 @@ pub enum Cause {
         /// The end of its log.
         last_words: String,
     },
+    /// A cluster whose making was cut short.
+    #[error("the cluster {name} was never finished: `cargo xtask down --name {name}` removes what there is of it")]
+    Unfinished {
+        /// Its name.
+        name: String,
+    },
+    /// A cluster that keeps its data elsewhere.
+    #[error(
+        "the cluster {name} that runs is not of this folder: take another name, or `cargo xtask down --name {name}` ends it"
+    )]
+    Elsewhere {
+        /// Its name.
+        name: String,
+    },
     /// A cluster of that name exists and is another.
-    #[error("the cluster that runs has {running} nodes, not {wanted}: `cargo xtask down` ends it")]
+    #[error("the cluster {name} that runs has {running} nodes, not {wanted}: `cargo xtask down --name {name}` ends it")]
     OtherSize {
+        /// Its name.
+        name: String,
         /// How many nodes it has.
         running: usize,
         /// How many were asked for.

@@ -200,13 +200,20 @@ fn hosts(options: &Options, report: &mut dyn FnMut(&str)) -> Result<Topology, St
     };
     let name = ClusterName::persistent(&options.name).map_err(TopologyError::from).step("name the cluster")?;
     match Topology::open(&name, data) {
+        Ok(topology) if !topology.is_whole() => {
+            Err(StepError::new("open the hosts", Cause::Unfinished { name: options.name.clone() }))
+        }
+        Ok(_) if !data.exists() => {
+            Err(StepError::new("open the hosts", Cause::Elsewhere { name: options.name.clone() }))
+        }
         Ok(topology) if topology.nodes().len() == options.nodes => {
             report("the hosts are there already");
             Ok(topology)
         }
         Ok(topology) => {
             let (running, wanted) = (topology.nodes().len(), options.nodes);
-            Err(StepError::new("start the cluster", Cause::OtherSize { running, wanted }))
+            let name = options.name.clone();
+            Err(StepError::new("start the cluster", Cause::OtherSize { name, running, wanted }))
         }
         Err(TopologyError::Missing { .. }) => {
             report(&format!("making {} nodes, a server and a client as namespaces", options.nodes));

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sheave-controllers", &["sheave-api"]),
     ("sheave-scheduler", &["sheave-api"]),
     ("sheave-streaming", &[]),
-    ("sheave-kubelet", &["sheave-api", "sheave-image-registry", "sheave-streaming"]),
+    ("sheave-kubelet", &["sheave-api", "sheave-streaming"]),
     (
         "sheave",
         &[

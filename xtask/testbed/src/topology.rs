@@ -122,6 +122,12 @@ impl Topology {
         &self.name
     }
 
+    /// Whether it has a server and a client: a persistent one whose making was cut short lacks the client at least,
+    /// which is made last.
+    pub fn is_whole(&self) -> bool {
+        self.server.is_some() && self.client.is_some()
+    }
+
     /// All nodes.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

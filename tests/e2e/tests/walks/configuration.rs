@@ -153,7 +153,7 @@ pub(crate) fn a_pod_has_a_token_of_its_service_account(stage: &Stage) {
     stage.run(&format!("kubectl exec with -- cat {folder}/namespace")).succeeds().prints_exactly(stage.namespace());
     stage.run(&format!("kubectl exec without -- ls {folder}")).fails();
     let who = format!(
-        "kubectl exec with -- cat {folder}/token > token && kubectl --token=$(cat token) auth whoami --kubeconfig=/dev/null --insecure-skip-tls-verify --server=$(kubectl config view --minify -o jsonpath='{{.clusters[0].cluster.server}}')"
+        "kubectl exec with -- cat {folder}/token > token && kubectl --token=$(cat token) --kubeconfig=/dev/null --insecure-skip-tls-verify --server=$(kubectl config view --minify -o jsonpath='{{.clusters[0].cluster.server}}') create --raw /apis/authentication.k8s.io/v1/selfsubjectreviews -f - <<< '{{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"SelfSubjectReview\"}}'"
     );
     stage.run(&who).succeeds().prints(&format!("system:serviceaccount:{}:default", stage.namespace()));
 }

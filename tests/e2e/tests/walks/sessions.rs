@@ -53,7 +53,7 @@ pub(crate) fn attaching_talks_to_the_containers_own_process(stage: &Stage) {
         "",
     );
     stage.row("listener", "1/1 Running 0");
-    let line = "(echo hello; sleep 2) | timeout 10 kubectl attach -i listener -q > heard; cat heard";
+    let line = "(echo hello; sleep 2) | timeout 10 kubectl attach -i listener > heard; cat heard";
     stage.until(line, "heard hello");
     stage.until("kubectl logs listener", "heard hello");
 }
